@@ -1,0 +1,74 @@
+"""The interpreter as a library: persistent Jupyter kernels, sessions, results.
+
+::
+
+    async with open_interpreter() as interpreter:
+        session = await interpreter.session("ada")
+        result = await session.execute("1 + 1")
+"""
+
+from __future__ import annotations
+
+from kernel_manager.config import Settings
+from kernel_manager.errors import (
+    ClosedError,
+    EnvironmentBuildError,
+    KernelStartError,
+    LimitError,
+    ServiceError,
+    SessionBusyError,
+    SettingsError,
+    StorageError,
+    ThreadbookError,
+    UnknownSessionError,
+    UsageError,
+)
+from kernel_manager.execution.events import (
+    CellFinished,
+    CellStarted,
+    DisplayUpdated,
+    Event,
+    InputRequested,
+    OutputAdded,
+    OutputReplaced,
+    OutputsCleared,
+    SessionWaiting,
+    StreamExtended,
+)
+from kernel_manager.execution.result import ExecutionResult, Output, Status, WrittenFile
+from kernel_manager.interpreter import Interpreter, open_interpreter
+from kernel_manager.sessions.session import Completion, Session, SessionInfo
+
+__all__ = [
+    "CellFinished",
+    "CellStarted",
+    "ClosedError",
+    "Completion",
+    "DisplayUpdated",
+    "EnvironmentBuildError",
+    "Event",
+    "ExecutionResult",
+    "InputRequested",
+    "Interpreter",
+    "KernelStartError",
+    "LimitError",
+    "Output",
+    "OutputAdded",
+    "OutputReplaced",
+    "OutputsCleared",
+    "ServiceError",
+    "Session",
+    "SessionBusyError",
+    "SessionInfo",
+    "SessionWaiting",
+    "Settings",
+    "SettingsError",
+    "Status",
+    "StorageError",
+    "StreamExtended",
+    "ThreadbookError",
+    "UnknownSessionError",
+    "UsageError",
+    "WrittenFile",
+    "open_interpreter",
+]

@@ -1,0 +1,101 @@
+"""Settings: one class, read from the environment and ``.env``, passed in from there on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from platformdirs import user_data_path
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from kernel_manager.errors import SettingsError
+
+
+class Settings(BaseSettings):
+    """Every setting, its default and its range. The README's table is generated from this class."""
+
+    model_config = SettingsConfigDict(env_file=".env", env_ignore_empty=True, extra="ignore", frozen=True)
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("threadbook", appauthor=False),
+        description="Sessions, files and environments.",
+    )
+    runtime_dir: Path | None = Field(
+        default=None,
+        description="Sockets of live kernels; keep the path short. Default: below XDG_RUNTIME_DIR, /run (root) or the temporary folder.",
+    )
+    environments_dir: Path | None = Field(
+        default=None, description="Kernel environments. Default: `environments` under DATA_DIR."
+    )
+    kernel_provisioner: Literal["auto", "zygote", "local"] = Field(
+        default="auto",
+        description="How kernels start: forked from a preloaded process (zygote) or one by one (local). auto = zygote where the platform can fork.",
+    )
+    code_execution_timeout: float = Field(
+        default=300, gt=0, le=86_400, description="Seconds of code running; installs and waiting for input() do not count."
+    )
+    interrupt_grace: float = Field(
+        default=5, ge=0, le=600, description="Seconds between the interrupt of a cell and the end of its kernel."
+    )
+    input_timeout: float = Field(
+        default=300, gt=0, le=86_400, description="Seconds that input() waits for an answer before the cell gets an EOFError."
+    )
+    kernel_start_timeout: float = Field(default=60, gt=0, le=600, description="Seconds within which a kernel must be up.")
+    kernel_idle_timeout: float = Field(
+        default=3600, gt=0, le=31_536_000, description="Seconds without a cell after which a kernel ends by itself."
+    )
+    zygote_idle_timeout: float = Field(
+        default=300, ge=0, le=31_536_000, description="Seconds that the preloaded process stays after its last kernel ended."
+    )
+    max_kernels: int = Field(default=32, ge=1, le=10_000, description="Live kernels in all.")
+    max_kernels_per_user: int = Field(default=3, ge=1, le=1_000, description="Live kernels of one user.")
+    max_output_text_kb: int = Field(
+        default=512, ge=4, le=65_536, description="Text that one cell keeps, in KB; the middle of a longer one is cut."
+    )
+    max_output_mb: int = Field(
+        default=32, ge=1, le=1_024, description="All outputs of one cell together, figures included, in MB."
+    )
+    max_outputs: int = Field(default=200, ge=2, le=10_000, description="Outputs that one cell keeps; the middle of more is cut.")
+    max_artifacts: int = Field(default=50, ge=0, le=10_000, description="Files named in the result of one cell.")
+    max_file_size_mb: int = Field(default=50, ge=1, le=10_240, description="One file, in MB: handed in, or named in a result.")
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the settings, or raise :class:`SettingsError` with one line for each setting that is wrong."""
+        try:
+            return cls()
+        except ValidationError as exc:
+            raise SettingsError(_explain(exc)) from exc
+
+    @cached_property
+    def runtime_path(self) -> Path:
+        """The folder of this data folder's sockets: short, because a socket's path must stay under 108 bytes."""
+        digest = hashlib.sha256(str(self.data_dir.expanduser().absolute()).encode()).hexdigest()[:10]
+        return (self.runtime_dir or _default_runtime_base()) / digest
+
+    @cached_property
+    def environments_path(self) -> Path:
+        """Where the generations of the kernel environment lie."""
+        return self.environments_dir or self.data_dir / "environments"
+
+
+def _default_runtime_base() -> Path:
+    if base := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(base) / "threadbook"
+    uid = os.getuid() if hasattr(os, "getuid") else 0
+    if uid == 0 and os.access("/run", os.W_OK):
+        return Path("/run/threadbook")
+    return Path(tempfile.gettempdir()) / f"threadbook-{uid}"
+
+
+def _explain(exc: ValidationError) -> str:
+    lines = []
+    for error in exc.errors():
+        name = "_".join(str(part) for part in error["loc"]).upper()
+        lines.append(f"{name}={error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}; change or unset it")
+    return "; ".join(lines)

@@ -1,0 +1,1 @@
+"""One cell: sent, watched, collected."""

@@ -1,0 +1,46 @@
+"""``python kernelside zygote|init|kernel …``: the entry of the kernel environment's Python.
+
+The package is loaded under the name ``kernelside`` from its own folder, so that nothing of the service is importable
+from a kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+
+def load_package() -> None:
+    """Make ``kernelside`` importable without putting any folder on ``sys.path``."""
+    folder = Path(__file__).resolve().parent
+    spec = importlib.util.spec_from_file_location("kernelside", folder / "__init__.py", submodule_search_locations=[str(folder)])
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["kernelside"] = module
+    spec.loader.exec_module(module)
+
+
+def main() -> None:
+    """Parse the command line and run one of the three roles."""
+    parser = argparse.ArgumentParser(prog="kernelside")
+    parser.add_argument("role", choices=["zygote", "init", "kernel"])
+    parser.add_argument("--runtime", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--idle-timeout", type=float, default=3600)
+    parser.add_argument("--preload", default="")
+    parser.add_argument("--fd", type=int, help="the listening socket (zygote)")
+    parser.add_argument("--kernel", help="the request as JSON (init, kernel)")
+    parser.add_argument("--pipes", help="stdout, stderr and ready pipes (kernel)")
+    options = parser.parse_args()
+    load_package()
+    roles = importlib.import_module("kernelside.roles")
+    roles.ROLES[options.role](options)
+
+
+if __name__ == "__main__":
+    sys.path = [entry for entry in sys.path if Path(entry or os.curdir).resolve() != Path(__file__).resolve().parent]
+    main()

@@ -1,0 +1,295 @@
+"""Builds a kernel before the fork, and attaches it to its sockets after it.
+
+Everything that holds no socket, thread or event loop is made once, in the zygote: configuration, the shell and its
+magics, the kernel object, and whatever a warm-up cell imports. What is left for the child is a few milliseconds, and
+the memory it would have touched stays shared.
+"""
+
+from __future__ import annotations
+
+import atexit
+import builtins
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import importlib
+import logging
+import os
+import random
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import zmq
+from ipykernel.displayhook import ZMQDisplayHook
+from ipykernel.kernelapp import IPKernelApp
+from IPython.core.application import BaseIPythonApplication
+from tornado import ioloop
+from traitlets.config import Config
+from zmq.eventloop.zmqstream import ZMQStream
+
+from .kernel import KernelSession, ThreadbookKernel
+from .load_file import make_load_file
+from .protocol import PENDING_FILES, PORTS, SPOOL_FILE
+from .spool import Pending, Spool
+from .streams import KernelStream, SpoolingIOPubThread
+from .zygote import KernelPlan
+
+#: Run once before the fork, so that what a first cell would import and cache is there. Must leave nothing behind.
+WARM_UP_CELLS = (
+    "1 + 1",
+    "import matplotlib.pyplot as plt, pandas as pd, numpy as np",
+    "pd.DataFrame({'a': [1, 2], 'b': ['x', 'y']})",
+    "plt.figure(); plt.plot([1, 2, 3], label='y'); plt.title('t'); plt.xlabel('x'); plt.legend(); plt.show()",
+    "fig, ax = plt.subplots(); ax.bar(['a', 'b'], [1, 2]); ax.hist([1, 2, 2, 3]); plt.show()",
+    "import io; pd.read_csv(io.StringIO('a,b\\n1,x\\n2,y')).describe()",
+    "1 / 0",
+)
+
+
+class KernelApp(IPKernelApp):
+    """ipykernel's application, cut in two at the fork."""
+
+    kernel_class = ThreadbookKernel  # type: ignore[assignment]
+
+    def build(self) -> None:
+        """Make everything that needs no socket, thread or event loop."""
+        BaseIPythonApplication.initialize(self, [])
+        self.init_pdb()
+        self.session = KernelSession(parent=self, check_pid=False)
+        self.displayhook = ZMQDisplayHook(self.session, None)
+        with _without_debugpy():
+            self.kernel = ThreadbookKernel.instance(
+                parent=self, session=self.session, log=self.log, profile_dir=self.profile_dir, user_ns=self.user_ns
+            )
+        self.session.limiter = self.kernel.limiter
+        self.displayhook.get_execution_count = lambda: self.kernel.execution_count
+        self.init_path()
+        self.init_shell()
+        self.init_gui_pylab()
+        self.init_extensions()
+        self.init_code()
+        self.patch_io()
+
+    def load_config_file(self, *args: Any, **kwargs: Any) -> None:
+        """A kernel has no configuration files: nobody's home is read."""
+
+    def attach(self, connection: dict[str, Any], kernel_dir: str, pipes: Sequence[int]) -> None:
+        """Open the sockets that ``connection`` names, and begin to listen.
+
+        ``pipes`` are the read ends of the pipes behind file descriptors 1 and 2.
+        """
+        self._become_new_session(connection)
+        spool = Spool(os.path.join(kernel_dir, SPOOL_FILE))
+        self._open_sockets(connection, spool)
+        self._redirect_streams(kernel_dir, pipes)
+        self._attach_kernel(spool)
+        self.iopub_thread.start()
+        self.kernel.start()
+
+    def _become_new_session(self, connection: dict[str, Any]) -> None:
+        self.session.key = connection["key"].encode()
+        self.session.session = uuid.uuid4().hex
+        self.session.pid = os.getpid()
+        self.kernel.ident = str(uuid.uuid4())
+        self.transport = connection["transport"]
+        self.ip = connection["ip"]
+        for name in PORTS:
+            setattr(self, name, connection[name])
+
+    def _open_sockets(self, connection: dict[str, Any], spool: Spool) -> None:
+        self.context = context = zmq.Context()
+        sockets = {name: context.socket(kind) for name, kind in (("shell", zmq.ROUTER), ("stdin", zmq.ROUTER), ("control", zmq.ROUTER))}
+        for name, socket in sockets.items():
+            socket.linger = 1000
+            socket.router_handover = 1
+            self._bind_socket(socket, connection[f"{name}_port"])
+        self.shell_socket, self.stdin_socket, self.control_socket = sockets.values()
+        publisher = context.socket(zmq.XPUB)
+        publisher.linger = 1000
+        publisher.sndhwm = 0  # the limiter bounds what is queued; a full queue would lose the end of a cell
+        self._bind_socket(publisher, connection["iopub_port"])
+        self.iopub_thread = SpoolingIOPubThread(publisher, self.session, spool, f"ipc://{self.ip}-c")
+        self.iopub_socket = self.iopub_thread.background_socket
+        heartbeat = context.socket(zmq.ROUTER)
+        heartbeat.linger = 0
+        self._bind_socket(heartbeat, connection["hb_port"])
+        echo = ZMQStream(heartbeat, self.iopub_thread.io_loop)
+        echo.on_recv(echo.send_multipart)
+        self._heartbeat_stream = echo
+
+    def _redirect_streams(self, kernel_dir: str, pipes: Sequence[int]) -> None:
+        for (name, file), pipe in zip(PENDING_FILES.items(), pipes, strict=True):
+            pending = Pending(os.path.join(kernel_dir, file))
+            setattr(sys, name, KernelStream(self.session, self.iopub_thread, name, pipe, pending))
+        self.displayhook.pub_socket = self.iopub_socket
+        sys.displayhook = self.displayhook
+        faulthandler.enable(2)
+
+    def _attach_kernel(self, spool: Spool) -> None:
+        kernel, shell = self.kernel, self.kernel.shell
+        kernel.spool = spool
+        kernel.iopub_thread, kernel.iopub_socket = self.iopub_thread, self.iopub_socket
+        kernel.stdin_socket = self.stdin_socket
+        kernel._stdout, kernel._stderr = sys.stdout, sys.stderr
+        kernel.shell_stream = ZMQStream(self.shell_socket)
+        # The control channel shares the IOPub thread: one thread less, and it answers while a cell runs all the same.
+        kernel.control_stream = ZMQStream(self.control_socket, self.iopub_thread.io_loop)
+        for publisher in (shell.displayhook, shell.display_pub):
+            publisher.session = self.session
+            publisher.pub_socket = self.iopub_socket
+        shell.displayhook.topic = kernel._topic("execute_result")
+        kernel.record_ports({name: getattr(self, name) for name in PORTS})
+
+    def close(self) -> None:
+        """Close the sockets; what is queued still goes out."""
+        self.reset_io()
+        self.iopub_thread.stop()
+        if self.context is not None:
+            self.context.destroy(linger=1000)
+
+
+def build(preload: Sequence[str], *, warm_up: bool = True) -> KernelApp:
+    """Import ``preload``, build the kernel and warm it up; the process stays single-threaded."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    config.InteractiveShell.cache_size = 200
+    config.Completer.use_jedi = False
+    config.ThreadbookKernel._execute_sleep = 0.0
+    config.KernelApp.log_level = logging.CRITICAL
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    app = KernelApp.instance(config=config)
+    app.build()
+    for name in preload:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    if warm_up:
+        _warm_up(app)
+    return app
+
+
+def _warm_up(app: KernelApp) -> None:
+    """Run a few cells with nobody listening, then forget them."""
+    shell = app.kernel.shell
+    kept = set(shell.user_ns)
+    muted = _Mute(app)
+    with muted:
+        for cell in WARM_UP_CELLS:
+            shell.run_cell(cell, store_history=False)
+        app.kernel.do_complete("import nump", 11)
+        app.kernel.do_is_complete("x = 1")
+    for name in set(shell.user_ns) - kept:
+        del shell.user_ns[name]
+    shell.reset(new_session=False)
+    shell.execution_count = 1
+    shell._last_traceback = None
+    shell.history_manager.reset(new_session=False)
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        if hasattr(sys, name):
+            delattr(sys, name)
+    builtins.__dict__.pop("_", None)
+    _forget_figures()
+
+
+def _forget_figures() -> None:
+    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
+        pyplot.close("all")
+
+
+@contextlib.contextmanager
+def _without_debugpy() -> Iterator[None]:
+    """The debug adapter wants threads and TCP ports that a kernel here does not have."""
+    saved = sys.modules.get("debugpy")
+    sys.modules["debugpy"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["debugpy"]
+        if saved is not None:
+            sys.modules["debugpy"] = saved
+
+
+class _Mute:
+    """Send what the warm-up displays nowhere."""
+
+    def __init__(self, app: KernelApp) -> None:
+        self._app = app
+
+    def __enter__(self) -> None:
+        self._saved = (sys.stdout, sys.stderr, self._app.session.send)
+        sys.stdout = sys.stderr = open(os.devnull, "w")
+        self._app.session.__dict__["send"] = lambda *args, **kwargs: None
+
+    def __exit__(self, *_: object) -> None:
+        sys.stdout.close()
+        sys.stdout, sys.stderr, _send = self._saved
+        del self._app.session.__dict__["send"]
+
+
+def freeze() -> None:
+    """Make the heap as still as it gets, so that forks share it: to be called right before serving."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+
+
+def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], on_ready: Callable[[], None]) -> None:
+    """In the kernel's own process: attach, report, and serve until the kernel is shut down."""
+    gc.enable()
+    _reseed()
+    _restore_blas_threads()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    app.kernel.shell.push({"load_file": make_load_file(plan.files)}, interactive=False)
+    app.attach(plan.connection, plan.kernel_dir, pipes)
+    _flush_on_hard_exit()
+    atexit.register(app.close)
+    on_ready()
+    ioloop.IOLoop.current().start()
+
+
+def _reseed() -> None:
+    random.seed()
+    if (numpy_random := sys.modules.get("numpy.random")) is not None:
+        numpy_random.seed()
+
+
+def _restore_blas_threads() -> None:
+    """OpenBLAS was told to start no threads before the fork; a kernel gets as many as it has processors."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    os.environ.pop("OPENBLAS_NUM_THREADS", None)
+    os.environ.pop("OMP_NUM_THREADS", None)
+    if count < 2:
+        return
+    for path in _loaded_libraries("openblas"):
+        library = ctypes.CDLL(path)
+        for symbol in ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "openblas_set_num_threads"):
+            if hasattr(library, symbol):
+                getattr(library, symbol)(count)
+                break
+
+
+def _loaded_libraries(part: str) -> set[str]:
+    try:
+        with open("/proc/self/maps") as maps:
+            return {line.split()[-1] for line in maps if part in line and ".so" in line}
+    except OSError:
+        return set()
+
+
+def _flush_on_hard_exit() -> None:
+    """``os._exit`` skips every flush; what was printed before it is wanted all the same."""
+    hard_exit, kernel_pid = os._exit, os.getpid()
+
+    def _exit(status: int) -> None:
+        if os.getpid() == kernel_pid:
+            with contextlib.suppress(Exception):
+                ctypes.CDLL(None).fflush(None)
+                sys.stdout.flush_now()
+                sys.stderr.flush_now()
+        hard_exit(status)
+
+    _exit.__doc__ = hard_exit.__doc__
+    os._exit = _exit  # type: ignore[assignment]

@@ -1,0 +1,401 @@
+"""The supervisor of one kernel: its parent, and the one process that always knows how it is.
+
+It starts the kernel, keeps the cell's deadline, passes on signals, ends the kernel when nobody wants it any more,
+reaps, and writes down how the kernel ended. It outlives the service that asked for the kernel. Standard library only.
+
+Requests on ``init.sock`` (see :mod:`protocol`), each answered with ``{"ok": true, …}``:
+
+``hello``                      → ``kernel_pid``, ``ready``, ``armed``, ``deadline_hit``
+``arm`` seconds, grace         the cell's clock: SIGINT after ``seconds``, SIGKILL after ``grace`` more
+``disarm``                     the clock stops (the cell is over, or waits for input)
+``signal`` number              to the kernel's process group
+``stop`` reason                SIGKILL, now, to everything
+``lease``                      no end for idleness as long as this connection stands
+
+Events: ``ready``; ``deadline`` (the SIGINT was sent); ``exit`` with the contents of ``exit.json``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from . import protocol
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+LEFTOVER_LIMIT = 64 * 1024
+MAX_CLIENTS = 32
+
+#: Starts the kernel with (stdout pipe, stderr pipe, ready pipe) and returns its pid.
+StartKernel = Callable[["Pipes"], int]
+
+
+class Pipes:
+    """The pipes between a kernel and its init: one behind each standard stream, and one that says "ready"."""
+
+    def __init__(self) -> None:
+        self.stdout_read, self.stdout_write = os.pipe()
+        self.stderr_read, self.stderr_write = os.pipe()
+        self.ready_read, self.ready_write = os.pipe()
+
+    def keep_init_side(self) -> None:
+        """Close what only the kernel writes to."""
+        for fd in (self.stdout_write, self.stderr_write, self.ready_write):
+            os.close(fd)
+
+    def become_kernel_side(self) -> tuple[int, int]:
+        """Put the pipes in place of file descriptors 1 and 2; return their read ends."""
+        os.dup2(self.stdout_write, 1)
+        os.dup2(self.stderr_write, 2)
+        for fd in (self.stdout_write, self.stderr_write, self.ready_read):
+            os.close(fd)
+        return self.stdout_read, self.stderr_read
+
+
+class Init:
+    """Runs until the kernel has ended and everybody who listens was told."""
+
+    def __init__(self, kernel_dir: str, idle_timeout: float) -> None:
+        self._dir = kernel_dir
+        self._idle_timeout = idle_timeout
+        self._last_used = time.monotonic()
+        self._deadline: float | None = None
+        self._grace = 0.0
+        self._kill_at: float | None = None
+        self._killed_by: str | None = None
+        self._ready = False
+        self._pid = 0
+        self._deadline_hit = False
+        self._clients: dict[int, socket.socket] = {}
+        self._leases: set[int] = set()
+        self._asking = -1
+        self._selector = selectors.DefaultSelector()
+        self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+            "hello": self._hello,
+            "arm": self._arm,
+            "disarm": self._disarm,
+            "signal": self._signal,
+            "stop": self._stop,
+            "lease": self._lease,
+        }
+
+    def run(self, start_kernel: StartKernel) -> None:
+        """Start the kernel and supervise it to its end."""
+        _prctl(PR_SET_CHILD_SUBREAPER, 1)
+        server = protocol.listening_socket(os.path.join(self._dir, protocol.INIT_SOCKET))
+        server.setblocking(False)
+        wake = self._watch_children()
+        self._pipes = Pipes()
+        self._pid = start_kernel(self._pipes)
+        self._pipes.keep_init_side()
+        self._selector.register(server, selectors.EVENT_READ, self._accept)
+        self._selector.register(wake, selectors.EVENT_READ, self._on_wake)
+        self._selector.register(self._pipes.ready_read, selectors.EVENT_READ, self._on_ready)
+        self._started = time.monotonic()
+        status = self._serve()
+        _kill_descendants()
+        self._report(status)
+        server.close()
+
+    def _watch_children(self) -> int:
+        """Return a descriptor that becomes readable when a child ends or the init itself is told to end."""
+        self._wake, write = os.pipe()
+        for fd in (self._wake, write):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(write, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: self._kill("stop"))
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return self._wake
+
+    def _serve(self) -> int:
+        """Handle requests and timers until the kernel has ended; return its wait status."""
+        while True:
+            for key, _ in self._selector.select(self._next_timer()):
+                key.data(key.fileobj)
+            if (status := self._reap()) is not None:
+                return status
+            self._fire_timers()
+
+    def _reap(self) -> int | None:
+        """Collect children that ended; orphans of the kernel come here as well."""
+        status = None
+        while True:
+            try:
+                pid, value, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return status
+            if pid == 0:
+                return status
+            if pid == self._pid:
+                status, self._max_rss_kb = value, usage.ru_maxrss
+
+    # --- timers ---------------------------------------------------------------------------------------------------
+
+    def _next_timer(self) -> float | None:
+        times = [moment for moment in (self._deadline, self._kill_at) if moment is not None]
+        if self._deadline is None and not self._leases:
+            times.append(self._last_used + self._idle_timeout)
+        return max(0.0, min(times) - time.monotonic()) if times else None
+
+    def _fire_timers(self) -> None:
+        now = time.monotonic()
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill("deadline")
+        elif self._deadline is not None and now >= self._deadline:
+            self._deadline = None
+            self._deadline_hit = True
+            self._kill_at = now + self._grace
+            self._signal_group(signal.SIGINT)
+            self._broadcast({"event": "deadline"})
+        elif self._may_be_idle() and now >= self._last_used + self._idle_timeout:
+            self._kill("idle")
+
+    def _may_be_idle(self) -> bool:
+        return self._deadline is None and self._kill_at is None and not self._leases
+
+    # --- requests -------------------------------------------------------------------------------------------------
+
+    def _accept(self, server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            client, _ = server.accept()
+            if len(self._clients) >= MAX_CLIENTS or not _same_user(client):
+                client.close()
+                return
+            client.setblocking(False)
+            self._clients[client.fileno()] = client
+            self._selector.register(client, selectors.EVENT_READ, self._on_request)
+
+    def _on_request(self, client: socket.socket) -> None:
+        try:
+            packet = client.recv(protocol.MAX_PACKET)
+        except BlockingIOError:
+            return
+        except OSError:
+            packet = b""
+        if not packet:
+            self._drop(client)
+            return
+        self._asking = client.fileno()
+        self._send(client, self._answer(packet))
+
+    def _answer(self, packet: bytes) -> dict[str, Any]:
+        try:
+            request = protocol.decode(packet)
+            reply = self._handlers[request["op"]](request)
+        except (ValueError, KeyError, TypeError) as exc:
+            return {"ok": False, "error": f"{type(exc).__name__}: {exc}"}
+        self._last_used = time.monotonic()
+        return {"ok": True, **reply}
+
+    def _hello(self, _request: dict[str, Any]) -> dict[str, Any]:
+        armed = self._deadline is not None or self._kill_at is not None
+        return {"kernel_pid": self._pid, "ready": self._ready, "armed": armed, "deadline_hit": self._deadline_hit}
+
+    def _arm(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._deadline = time.monotonic() + float(request["seconds"])
+        self._grace = float(request["grace"])
+        self._kill_at = None
+        self._deadline_hit = False
+        return {}
+
+    def _disarm(self, _request: dict[str, Any]) -> dict[str, Any]:
+        self._deadline = self._kill_at = None
+        return {}
+
+    def _lease(self, _request: dict[str, Any]) -> dict[str, Any]:
+        self._leases.add(self._asking)
+        return {}
+
+    def _signal(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._signal_group(int(request["number"]))
+        return {}
+
+    def _stop(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._kill(str(request.get("reason", "stop")))
+        return {}
+
+    def _on_ready(self, fd: int) -> None:
+        self._selector.unregister(fd)
+        self._ready = bool(os.read(fd, 1))
+        os.close(fd)
+        if self._ready:
+            self._broadcast({"event": "ready"})
+
+    def _on_wake(self, fd: int) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(fd, 512)
+
+    # --- the kernel -----------------------------------------------------------------------------------------------
+
+    def _kill(self, reason: str) -> None:
+        self._killed_by = self._killed_by or reason
+        self._deadline = self._kill_at = None
+        self._last_used = time.monotonic()
+        self._signal_group(signal.SIGKILL)
+
+    def _signal_group(self, number: int) -> None:
+        """Signal the kernel and what it started in its own process group, as a terminal would."""
+        try:
+            os.killpg(self._pid, number)
+        except ProcessLookupError:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid, number)
+
+    def _report(self, status: int) -> None:
+        """Write ``exit.json`` and tell everybody."""
+        code = os.waitstatus_to_exitcode(status)
+        report = {
+            "exit_code": code if code >= 0 else None,
+            "signal": -code if code < 0 else None,
+            "killed_by": self._killed_by,
+            "was_ready": self._ready,
+            "peak_memory_bytes": self._max_rss_kb * 1024,
+            "lived_s": round(time.monotonic() - self._started, 3),
+            "stdout": _leftover(self._pipes.stdout_read),
+            "stderr": _leftover(self._pipes.stderr_read),
+        }
+        path = os.path.join(self._dir, protocol.EXIT_FILE)
+        with contextlib.suppress(OSError):
+            with open(path + ".new", "w") as file:
+                json.dump(report, file)
+            os.replace(path + ".new", path)
+        self._broadcast({"event": "exit"})
+
+    # --- listeners ------------------------------------------------------------------------------------------------
+
+    def _broadcast(self, message: dict[str, Any]) -> None:
+        for client in list(self._clients.values()):
+            self._send(client, message)
+
+    def _send(self, client: socket.socket, message: dict[str, Any]) -> None:
+        try:
+            client.send(protocol.encode(message))
+        except OSError:
+            self._drop(client)
+
+    def _drop(self, client: socket.socket) -> None:
+        if self._clients.pop(client.fileno(), None) is not None:
+            self._leases.discard(client.fileno())
+            self._last_used = time.monotonic()
+            self._selector.unregister(client)
+            client.close()
+
+
+def start_child(kernel: Callable[[Sequence[int], Callable[[], None]], None]) -> StartKernel:
+    """Return what starts a kernel as a fork of this process; ``kernel`` gets the stream pipes and a "ready" call."""
+
+    def start(pipes: Pipes) -> int:
+        init_pid = os.getpid()
+        pid = os.fork()
+        if pid:
+            return pid
+        status = 70
+        try:
+            os.setsid()
+            die_with_parent(init_pid)
+            streams = pipes.become_kernel_side()
+            _reset_signals()
+            kernel(streams, lambda: _say_ready(pipes.ready_write))
+            status = 0
+        except BaseException:  # noqa: BLE001  (nothing may return into the init's code)
+            status = _report_failure()
+        finally:
+            leave(status)
+
+    return start
+
+
+def leave(status: int) -> None:
+    """End this process after what is registered for its exit; never returns."""
+    import atexit
+
+    with contextlib.suppress(BaseException):
+        atexit._run_exitfuncs()
+    os._exit(status)
+
+
+def die_with_parent(parent: int) -> None:
+    """Ask to be killed when the init ends, whatever ends it."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(71)
+
+
+def _say_ready(fd: int) -> None:
+    os.write(fd, b"1")
+    os.close(fd)
+
+
+def _reset_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _report_failure() -> int:
+    import traceback
+
+    exc = sys.exc_info()[1]
+    if isinstance(exc, SystemExit):
+        return exc.code if isinstance(exc.code, int) else 0
+    with contextlib.suppress(Exception):
+        os.write(2, "".join(traceback.format_exception(exc)).encode(errors="replace"))
+    return 70
+
+
+def _leftover(fd: int) -> str:
+    """Return what is still in a pipe whose writers are gone."""
+    os.set_blocking(fd, False)
+    data = b""
+    with contextlib.suppress(OSError):
+        while len(data) < LEFTOVER_LIMIT and (chunk := os.read(fd, LEFTOVER_LIMIT)):
+            data += chunk
+    return data[:LEFTOVER_LIMIT].decode(errors="replace")
+
+
+def _kill_descendants() -> None:
+    """End what the kernel left behind: its orphans are this process's children, since it is their subreaper."""
+    while True:
+        for pid in _children():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _children() -> list[int]:
+    pid = os.getpid()
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return []
+
+
+def _same_user(client: socket.socket) -> bool:
+    """Only the user who runs the service may ask."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return True
+    import struct
+
+    _pid, uid, _gid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+    return bool(uid == os.getuid())
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

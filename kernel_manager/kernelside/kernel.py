@@ -1,0 +1,122 @@
+"""The kernel: IPython's own, with bounded output, an in-memory history and clear ends of input."""
+
+from __future__ import annotations
+
+import ctypes
+import fnmatch
+import sys
+from typing import Any
+
+from ipykernel.iostream import BackgroundSocket, IOPubThread
+from ipykernel.ipkernel import IPythonKernel
+from jupyter_client.session import Session
+
+from .output_limits import DisplayLimiter, shorten_content
+
+DISPLAY_TYPES = {"display_data", "update_display_data", "execute_result"}
+NO_ANSWER = "nobody answered; pass the value in the code instead of asking for it"
+
+
+class KernelSession(Session):
+    """A Jupyter session whose IOPub side is bounded."""
+
+    limiter: DisplayLimiter | None = None
+
+    def send(self, stream: Any, msg_or_type: Any, content: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Send a message; displays pass the limiter first."""
+        if isinstance(stream, (BackgroundSocket, IOPubThread)) and isinstance(msg_or_type, dict):
+            shorten_content(msg_or_type["content"])
+            if self.limiter is not None and msg_or_type.get("msg_type") in DISPLAY_TYPES:
+                sent = None
+                for message in self.limiter.admit(msg_or_type):
+                    sent = super().send(stream, message, content, *args, **kwargs)
+                return sent
+        elif isinstance(content, dict):
+            shorten_content(content)
+        return super().send(stream, msg_or_type, content, *args, **kwargs)
+
+
+class ThreadbookKernel(IPythonKernel):
+    """An IPython kernel without sockets until it is attached: it is built before the fork."""
+
+    implementation = "threadbook"
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.limiter = DisplayLimiter()
+        self._libc = ctypes.CDLL(None)
+        self.spool: Any = None
+        self._cell_msg_id = ""
+
+    def set_parent(self, ident: Any, parent: Any, channel: str = "shell") -> None:
+        """Take the request that is handled now; with a new cell the spool and the limits begin anew."""
+        header = parent.get("header") or {}
+        if channel == "shell" and header.get("msg_type") == "execute_request" and header["msg_id"] != self._cell_msg_id:
+            self._cell_msg_id = header["msg_id"]
+            self.limiter.begin()
+            if self.spool is not None:
+                self.spool.clear()
+        super().set_parent(ident, parent, channel)
+
+    async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Run code; an interrupt that comes in the last moment is a result, not a lost reply."""
+        try:
+            reply = await super().do_execute(*args, **kwargs)
+        except KeyboardInterrupt:
+            reply = self._interrupted_reply()
+        self._publish_held()
+        return reply
+
+    def _interrupted_reply(self) -> dict[str, Any]:
+        content = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]}
+        self.send_response(self.iopub_socket, "error", dict(content))
+        return {"status": "error", "execution_count": self.shell.execution_count - 1, "user_expressions": {}, "payload": [], **content}
+
+    def _publish_held(self) -> None:
+        self._libc.fflush(None)
+        for stream in (sys.stdout, sys.stderr):
+            flush = getattr(stream, "flush_now", stream.flush)
+            flush()
+        cut, held = self.limiter.cut, self.limiter.finish()
+        if cut:
+            self.send_response(self.iopub_socket, "stream", {"name": "stderr", "text": f"… {cut:,} outputs cut …\n"})
+        for message in held:
+            Session.send(self.session, self.iopub_socket, message, ident=self._topic(message["msg_type"]))
+
+    def _input_request(self, *args: Any, **kwargs: Any) -> str:
+        try:
+            return str(super()._input_request(*args, **kwargs))
+        except EOFError:
+            raise EOFError(NO_ANSWER) from None
+
+    def do_history(
+        self,
+        hist_access_type: str,
+        output: bool,
+        raw: bool,
+        session: int | None = None,
+        start: int | None = None,
+        stop: int | None = None,
+        n: int | None = None,
+        pattern: str | None = None,
+        unique: bool = False,
+    ) -> dict[str, Any]:
+        """Answer from this kernel's own memory; nothing is stored on disk."""
+        manager = self.shell.history_manager
+        lines = list(enumerate(manager.input_hist_raw if raw else manager.input_hist_parsed))[1:]
+        if hist_access_type == "range":
+            chosen = lines[max(start or 1, 1) - 1 : None if stop is None else stop - 1]
+        elif hist_access_type == "search":
+            chosen = [line for line in lines if fnmatch.fnmatchcase(line[1], pattern or "*")]
+            if unique:
+                chosen = list({source: (number, source) for number, source in chosen}.values())
+        else:
+            chosen = lines
+        if hist_access_type != "range" and n is not None:
+            chosen = chosen[-n:]
+        history = [(0, number, (source, None) if output else source) for number, source in chosen]
+        return {"status": "ok", "history": history}
+
+    async def _at_shutdown(self) -> None:
+        await super()._at_shutdown()
+        self.iopub_thread.flush_queue()

@@ -1,0 +1,206 @@
+"""``load_file``: what a person calls in a kernel to open a file of theirs."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import sys
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from .loaders.kinds import BY_EXTENSION, BYTES, PLAIN_TEXT, TEXT
+from .loaders.recognition import Recognised, recognise
+from .loaders.source import Source, Unreadable
+from .loaders.spreadsheet import is_panic
+
+INDEX = "index.json"
+
+_FORMS = ("bytes", "text", "path", "table")
+_FORCED = {"bytes": Recognised(BYTES, "bytes", "as_"), "text": Recognised(TEXT, "text", "as_")}
+_MAX_LISTED = 20
+_MAX_REASON = 300
+_MAX_SCANNED = 1000
+
+
+class UnknownFileError(FileNotFoundError):
+    """No file of that name is there; the message lists those that are."""
+
+
+class UnreadableFileError(ValueError):
+    """A file could not be opened as what it was taken for; the message says what that was, why, and what to do."""
+
+
+def make_load_file(index_folder: str) -> Callable[..., Any]:
+    """The function ``load_file`` for the files listed in the ``index.json`` of ``index_folder``.
+
+    The index is read at each call, so that a file that arrives while the kernel lives is found.
+    """
+    folder = Path(index_folder)
+    said: set[tuple[Path, str]] = set()
+
+    def load_file(name: str | os.PathLike[str], *, as_: str | None = None, **options: Any) -> Any:
+        """Open a file: by its name or ``file_id``, or by a path in the working folder.
+
+        Of several files with one name the newest is opened. What comes back depends on what is in the file, whatever
+        its extension says; gzip, bzip2, xz and Zstandard are unpacked on the way:
+
+        - CSV, TSV and other delimited text (separator, encoding, decimal comma and header are detected), Excel, Parquet,
+          Feather, JSON lines: a pandas DataFrame
+        - JSON: Python objects
+        - images: a Pillow image
+        - text, Markdown and source code: str
+        - anything else: bytes
+
+        ``as_`` forces a form: ``'bytes'`` (as stored), ``'text'``, ``'path'`` (a ``pathlib.Path``), or ``'table'`` (a
+        DataFrame, also of JSON or text). Other keyword arguments go to what opens the file:
+        ``load_file('a.csv', sep=';')``, ``load_file('b.xlsx', sheet_name='May')``.
+
+        Notes about how a file was read go to stderr, once each. Raises :class:`FileNotFoundError` with a list of what is
+        there, and :class:`UnreadableFileError`, a :class:`ValueError`, when the file is damaged.
+        """
+        if as_ is not None and as_ not in _FORMS:
+            raise ValueError(f"as_={as_!r}: use one of {', '.join(map(repr, _FORMS))}")
+        source = _find(os.fsdecode(name), folder)
+        if as_ == "path":
+            return source.path
+        content = _open(source, as_, options)
+        for note in source.notes:
+            if (source.path, note) not in said:
+                said.add((source.path, note))
+                sys.stderr.write(f"load_file: {source.name}: {note}\n")
+        return content
+
+    load_file.__qualname__ = "load_file"
+    return load_file
+
+
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """A file of the index."""
+
+    file_id: str
+    filename: str
+    original_name: str
+    path: Path
+
+    def is_called(self, name: str) -> bool:
+        return name in (self.file_id, self.filename, self.original_name)
+
+
+def _find(name: str, folder: Path) -> Source:
+    """The file that ``name`` stands for. Raises :class:`UnknownFileError`."""
+    listed = _read_index(folder)
+    plain = unicodedata.normalize("NFC", name)
+    path = Path(os.path.abspath(name))  # noqa: PTH100 - Path.resolve would replace links by what they point to
+    match = next((file for file in reversed(listed) if file.is_called(name) or file.is_called(plain)), None)
+    if match is None:
+        if not name or not os.path.exists(path):  # noqa: PTH110 - Path.exists raises on names that cannot be one
+            raise UnknownFileError(_unknown(name, listed))
+        return _checked(Source(path, name))
+    source = _checked(Source(match.path, match.filename))
+    if path.exists() and not path.samefile(match.path):
+        source.note(f"the working folder has a file of this name too; load_file('./{name}') opens that one")
+    return source
+
+
+def _read_index(folder: Path) -> list[_Listed]:
+    """The files of the index, the oldest first; none if there is no index yet."""
+    try:
+        content = json.loads((folder / INDEX).read_text("utf-8"))
+        return [
+            _Listed(file["file_id"], file["filename"], file.get("original_name", ""), folder / file["path"])
+            for file in content["files"]
+        ]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise UnreadableFileError(f"the list of files, {folder / INDEX}, cannot be read: {exc}") from None
+
+
+def _checked(source: Source) -> Source:
+    """``source``, if it is a file that can be opened without waiting for somebody to write into it."""
+    try:
+        mode = source.path.stat().st_mode
+    except FileNotFoundError:
+        raise UnknownFileError(f"{source.name} is listed, but its file is gone; hand it in again") from None
+    except OSError as exc:
+        raise UnreadableFileError(f"{source.name} cannot be read: {exc.strerror}") from None
+    if stat.S_ISDIR(mode):
+        raise UnreadableFileError(f"{source.name} is a folder; name a file in it")
+    if not stat.S_ISREG(mode):
+        raise UnreadableFileError(f"{source.name} is not a regular file")
+    return source
+
+
+def _unknown(name: str, listed: list[_Listed]) -> str:
+    names = list(dict.fromkeys([file.filename for file in reversed(listed)] + list(_working_files())))
+    if not names:
+        return f"there is no file {name!r}, nor any other yet; files that are handed in or that code writes appear here"
+    import difflib
+
+    lowered = {other.lower(): other for other in reversed(names)}
+    near = [lowered[other] for other in difflib.get_close_matches(name.lower(), lowered, n=5, cutoff=0.6)]
+    ordered = list(dict.fromkeys(near + names))
+    more = f" and {len(ordered) - _MAX_LISTED} more" if len(ordered) > _MAX_LISTED else ""
+    return f"there is no file {name!r}; there are: {', '.join(ordered[:_MAX_LISTED])}{more}"
+
+
+def _working_files() -> Iterator[str]:
+    try:
+        with os.scandir() as entries:
+            files = [entry.name for entry in islice(entries, _MAX_SCANNED) if entry.is_file() and not entry.name.startswith(".")]
+    except OSError:
+        return
+    yield from sorted(files)
+
+
+def _open(source: Source, as_: str | None, options: dict[str, Any]) -> Any:
+    """What the file holds, in the form that ``as_`` asks for. Raises :class:`UnreadableFileError`."""
+    taken_for = _FORCED.get(as_ or "")
+    try:
+        if taken_for is None:
+            taken_for = recognise(source, options)
+            _note_kind(source, taken_for)
+        if not source.head and taken_for.kind.needs_content:
+            raise Unreadable("it is empty")
+        load = taken_for.kind.load_as_table if as_ == "table" else taken_for.kind.load
+        return load(source, **options)
+    except BaseException as exc:
+        if not _is_damage(exc, options):
+            raise
+        raise UnreadableFileError(_unreadable(source, taken_for, exc)) from None
+
+
+def _note_kind(source: Source, found: Recognised) -> None:
+    named = BY_EXTENSION.get(source.extension, PLAIN_TEXT)
+    if found.by == "content" and named not in (found.kind, PLAIN_TEXT):
+        source.note(f"its name ends in {source.extension}, but it holds {found.label}")
+    if found.kind is BYTES:
+        size = source.path.stat().st_size
+        source.note(f"load_file has no loader for {found.label}: these are its {size:,} bytes; as_='path' gives the path to it")
+
+
+def _is_damage(exc: BaseException, options: dict[str, Any]) -> bool:
+    """Whether the file is to blame for ``exc``, and neither the caller's options nor a package that is missing."""
+    if isinstance(exc, TypeError):
+        return not options
+    return is_panic(exc) or (isinstance(exc, Exception) and not isinstance(exc, ImportError))
+
+
+def _unreadable(source: Source, taken_for: Recognised | None, exc: BaseException) -> str:
+    what = f" was taken for {taken_for.label} by its {taken_for.by}, but" if taken_for else ":"
+    return f"{source.name}{what} {_reason(exc)}; load_file({source.name!r}, as_='bytes') gives its bytes"
+
+
+def _reason(exc: BaseException) -> str:
+    if isinstance(exc, Unreadable):
+        return str(exc)
+    if isinstance(exc, MemoryError):
+        return "the kernel has too little memory for it"
+    lines = str(exc).strip().splitlines()
+    return f"it cannot be read: {(lines[0] if lines else type(exc).__name__)[:_MAX_REASON]}"

@@ -1,0 +1,337 @@
+"""The Python environments that kernels run in: generations beside each other, one of them current.
+
+::
+
+    <root>/
+    ├── build.lock                  held (flock) by whoever builds
+    ├── current -> g-…              switched by one rename
+    └── g-20261120T183412-5f09ac/   a virtual environment
+        ├── cache/matplotlib            made ahead, for every kernel's MPLCONFIGDIR
+        ├── requirements.lock           every package with its version
+        └── threadbook-environment.json written last: a generation without it is half-built
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from kernel_manager.atomic import sync_folder, write_atomic
+from kernel_manager.errors import EnvironmentBuildError, StorageError
+from kernel_manager.packages.uv import Cancelled, explain_failure, find_uv, known_cause, run_uv
+
+MANIFEST = "threadbook-environment.json"
+LOCK = "requirements.lock"
+
+Progress = Callable[[str], None]
+
+_GENERATION = re.compile(r"g-\d{8}T\d{6}-[0-9a-f]{6}")
+_LOCK_POLL_S = 0.2
+_AGAIN = "then run `threadbook env build`"
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """What an environment has to offer: its requirements, and the modules worth importing ahead."""
+
+    requirements: tuple[str, ...]
+    preload: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls) -> Base:
+        """Read ``base.toml``, which is part of this package."""
+        table = tomllib.loads(resources.files("kernel_manager.packages").joinpath("base.toml").read_text(encoding="utf-8"))
+        return cls(requirements=tuple(table["requirements"]), preload=tuple(table["preload"]))
+
+    @property
+    def digest(self) -> str:
+        """Of all that decides what an environment is: these lists, Python's minor version, the platform. SHA-256, hex."""
+        described = [sorted(self.requirements), self.preload, sys.implementation.cache_tag, sysconfig.get_platform()]
+        return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """One generation, whole. ``root`` is its own folder, not the link ``current``; ``built_at`` is ISO 8601 in UTC."""
+
+    generation: str
+    root: Path
+    python: Path
+    requirements_digest: str
+    package_count: int
+    built_at: str
+
+    @classmethod
+    def from_root(cls, path: Path) -> Environment:
+        """Read the generation in the folder ``path``; raises :class:`StorageError` if it is not whole."""
+        try:
+            manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+            environment = cls(
+                generation=path.name,
+                root=path,
+                python=path / "bin" / "python",
+                requirements_digest=str(manifest["requirements_digest"]),
+                package_count=int(manifest["package_count"]),
+                built_at=str(manifest["built_at"]),
+            )
+        except (OSError, ValueError, TypeError, KeyError) as exc:
+            raise StorageError(f"{path} is not a whole kernel environment; run `threadbook env build`") from exc
+        if not os.access(environment.python, os.X_OK):
+            raise StorageError(f"{environment.python} does not run any more; run `threadbook env build`")
+        return environment
+
+    @property
+    def lock(self) -> Path:
+        """The file that names every package with its version, one ``name==version`` a line."""
+        return self.root / LOCK
+
+
+class Environments:
+    """The generations below one folder. Several processes may use the same folder at once."""
+
+    def __init__(self, root: Path, *, base: Base | None = None, uv: Path | None = None) -> None:
+        """Use ``base.toml`` and the uv of this installation unless told otherwise. Touches nothing."""
+        self.root = root.expanduser().absolute()
+        self.base = base or Base.load()
+        self.uv = uv
+
+    def current(self) -> Environment | None:
+        """The generation in use, or None if there is none or it cannot be used."""
+        try:
+            generation = (self.root / "current").readlink().name
+            return Environment.from_root(self.root / generation) if _GENERATION.fullmatch(generation) else None
+        except (OSError, StorageError):
+            return None
+
+    def is_fresh(self, environment: Environment) -> bool:
+        """Whether the environment was built from today's requirements and this Python version."""
+        return environment.requirements_digest == self.base.digest
+
+    def status(self) -> dict[str, Any]:
+        """The current generation, ready for JSON. ``size_mb`` counts what lies in its folder, shared with uv's cache or not."""
+        environment = self.current()
+        return {
+            "python": str(environment.python) if environment else None,
+            "generation": environment.generation if environment else None,
+            "package_count": environment.package_count if environment else 0,
+            "fresh": environment is not None and self.is_fresh(environment),
+            "built_at": environment.built_at if environment else None,
+            "size_mb": round(_size_of(environment.root) / 1e6, 1) if environment else 0.0,
+            "root": str(self.root),
+        }
+
+    def build(self, progress: Progress | None = None, show_output: bool = False) -> Environment:
+        """Build a new generation and make it the current one.
+
+        While another process builds, waits and takes what that one built. ``progress`` gets a line for each step;
+        ``show_output`` sends what uv says to stderr. Raises :class:`EnvironmentBuildError`, and :class:`StorageError`
+        if the folder cannot be used; whatever was current then still is.
+        """
+        return _Build(self, progress, show_output=show_output).run(self.current())
+
+    def ensure(self, progress: Progress | None = None, show_output: bool = False) -> Environment:
+        """The current generation if it is fresh, else as :meth:`build`."""
+        return self._fresh() or _Build(self, progress, show_output=show_output).run(None)
+
+    async def ensure_async(self, progress: Progress | None = None) -> Environment:
+        """As :meth:`ensure`, in a thread; ``progress`` is called in the loop. Cancelling it ends the build."""
+        if environment := await asyncio.to_thread(self._fresh):
+            return environment
+        loop, cancelled = asyncio.get_running_loop(), threading.Event()
+
+        def report(line: str) -> None:
+            if progress is not None and not loop.is_closed():
+                loop.call_soon_threadsafe(progress, line)
+
+        work = asyncio.ensure_future(asyncio.to_thread(_Build(self, report, is_cancelled=cancelled.is_set).run, None))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            cancelled.set()
+            await asyncio.wait([work])
+            work.exception()  # seen: the caller is no longer interested
+            raise
+
+    def _fresh(self) -> Environment | None:
+        environment = self.current()
+        return environment if environment and self.is_fresh(environment) else None
+
+
+class _Build:
+    """One building of one generation, from taking the lock to switching the link."""
+
+    def __init__(
+        self,
+        environments: Environments,
+        progress: Progress | None,
+        *,
+        show_output: bool = False,
+        is_cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._environments = environments
+        self._base = environments.base
+        self._root = environments.root
+        self._progress = progress or (lambda line: None)
+        self._echo = sys.stderr if show_output else None
+        self._is_cancelled = is_cancelled
+        self._uv = Path()
+        self._lock = -1
+
+    def run(self, unwanted: Environment | None) -> Environment:
+        """Build, unless another process left a fresh generation other than ``unwanted`` meanwhile."""
+        with self._locked():
+            made = self._environments.current()
+            if made and made != unwanted and self._environments.is_fresh(made):
+                return made
+            self._uv = self._environments.uv or find_uv()
+            return self._build(self._root / f"g-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
+
+    def _build(self, target: Path) -> Environment:
+        try:
+            self._remove_half_built()
+            environment = self._fill(target)
+            self._switch(target.name)
+        except BaseException as exc:
+            shutil.rmtree(target, ignore_errors=True)
+            if isinstance(exc, OSError):
+                raise EnvironmentBuildError(_not_built(known_cause(str(exc)) or f"{exc}; look at {self._root}")) from exc
+            raise
+        return environment
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self._root / "build.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as exc:
+            why = exc.strerror or str(exc)
+            raise StorageError(f"{self._root}: {why}; set ENVIRONMENTS_DIR or DATA_DIR to a folder that can be written") from exc
+        try:
+            self._wait_for_lock()
+            yield
+        finally:
+            os.close(self._lock)
+
+    def _wait_for_lock(self) -> None:
+        told = False
+        while not self._try_lock():
+            if not told:
+                self._progress("another process builds the kernel environment: waiting for it")
+                told = True
+            if self._is_cancelled():
+                raise Cancelled
+            time.sleep(_LOCK_POLL_S)
+
+    def _try_lock(self) -> bool:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        except OSError as exc:
+            raise StorageError(f"{self._root} cannot be locked ({exc.strerror}); set ENVIRONMENTS_DIR to a local disk") from exc
+        return True
+
+    def _remove_half_built(self) -> None:
+        # Their builders are gone, or the lock would not be ours: uv inherits it.
+        for folder in self._root.iterdir():
+            if _GENERATION.fullmatch(folder.name) and not (folder / MANIFEST).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _fill(self, target: Path) -> Environment:
+        self._progress(f"creating {target.name} with Python {sys.version_info.major}.{sys.version_info.minor}")
+        self._run_uv("venv", "--quiet", "--no-project", "--python", _base_python(), str(target))
+        python = str(target / "bin" / "python")
+        self._progress(f"installing {len(self._base.requirements)} requirements and what they need")
+        self._run_uv("pip", "install", "--python", python, "--compile-bytecode", "--no-build", *self._base.requirements)
+        self._progress("checking that it works")
+        self._check(target)
+        packages = sorted(line for line in self._freeze(python).splitlines() if "==" in line)
+        write_atomic(target / LOCK, "".join(f"{line}\n" for line in packages), mode=0o644)
+        manifest = {
+            "requirements_digest": self._base.digest,
+            "package_count": len(packages),
+            "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "python_version": sys.version.split()[0],
+            **asdict(self._base),
+        }
+        write_atomic(target / MANIFEST, json.dumps(manifest, indent=2) + "\n", mode=0o644)
+        return Environment.from_root(target)
+
+    def _freeze(self, python: str) -> str:
+        return self._run_uv("pip", "freeze", "--quiet", "--python", python, aloud=False)
+
+    def _run_uv(self, *arguments: str, aloud: bool = True) -> str:
+        returncode, output = run_uv(
+            self._uv,
+            arguments,
+            cwd=self._root,
+            echo=self._echo if aloud else None,
+            pass_fds=(self._lock,),
+            is_cancelled=self._is_cancelled,
+        )
+        if returncode != 0:
+            raise EnvironmentBuildError(_not_built(explain_failure(output, returncode)))
+        return output
+
+    def _check(self, target: Path) -> None:
+        """Import what kernels will import, so that an environment that cannot never becomes the current one."""
+        imports = "; ".join(f"import {module}" for module in self._base.preload) or "pass"
+        done = subprocess.run(
+            [target / "bin" / "python", "-I", "-c", imports],
+            env={**os.environ, "MPLCONFIGDIR": str(target / "cache" / "matplotlib")},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            check=False,
+            umask=0o022,
+        )
+        if done.returncode != 0:
+            why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:300]
+            raise EnvironmentBuildError(_not_built(f"its packages do not import ({why}); check the machine's libraries"))
+
+    def _switch(self, generation: str) -> None:
+        link = self._root / f".current.{generation}"
+        link.symlink_to(generation)
+        try:
+            link.replace(self._root / "current")
+        except OSError:
+            link.unlink(missing_ok=True)
+            raise
+        sync_folder(self._root)
+
+
+def _not_built(explanation: str) -> str:
+    return f"kernel environment not built: {explanation}, {_AGAIN}"
+
+
+def _base_python() -> str:
+    base: str = getattr(sys, "_base_executable", None) or sys.executable
+    return base
+
+
+def _size_of(folder: Path) -> int:
+    total = 0
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += (Path(parent) / name).lstat().st_size
+    return total

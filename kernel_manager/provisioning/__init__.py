@@ -1,0 +1,1 @@
+"""Kernels: where they come from, and how their supervisors are spoken to."""

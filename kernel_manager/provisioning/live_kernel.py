@@ -1,0 +1,182 @@
+"""A kernel that runs, seen through its supervisor."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kernel_manager.errors import KernelStartError, ServiceError
+from kernel_manager.provisioning.launcher import KernelRequest, Launcher
+from kernel_manager.provisioning.packets import Packet, PacketClient
+from kernel_manager.provisioning.runtime import KernelFolder
+
+
+@dataclass(frozen=True, slots=True)
+class ExitReport:
+    """How a kernel ended, as its supervisor wrote it down. ``stdout`` and ``stderr`` are what nobody had read yet."""
+
+    exit_code: int | None = None
+    signal: int | None = None
+    killed_by: str | None = None
+    was_ready: bool = True
+    peak_memory_bytes: int | None = None
+    stdout: str = ""
+    stderr: str = ""
+
+    @classmethod
+    def read(cls, folder: KernelFolder) -> ExitReport:
+        """Read ``exit.json``; a kernel whose supervisor vanished with it leaves no report, and all is unknown."""
+        try:
+            values: dict[str, Any] = json.loads(folder.exit_file.read_text())
+        except (OSError, ValueError):
+            return cls()
+        return cls(**{name: values[name] for name in cls.__slots__ if name in values})
+
+
+class LiveKernel:
+    """One kernel and its supervisor. Use :meth:`start` or :meth:`attach`; it lives on after :meth:`aclose`.
+
+    ``exited`` is done when the kernel has ended, whatever ended it. ``was_running`` and ``deadline_hit`` say how things
+    were when we connected: whether a cell's clock ran, and whether that cell had been interrupted for its time.
+    """
+
+    def __init__(self, folder: KernelFolder, on_deadline: Callable[[], None] | None = None) -> None:
+        self.folder = folder
+        self.pid = 0
+        self.on_deadline = on_deadline
+        self.was_running = False
+        self.deadline_hit = False
+        self._closed = False
+        loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[ExitReport] = loop.create_future()
+        self._ready: asyncio.Future[None] = loop.create_future()
+        self._init = PacketClient(self._on_event, self._on_close)
+
+    @classmethod
+    async def start(cls, folder: KernelFolder, launcher: Launcher, request: KernelRequest, timeout: float) -> LiveKernel:
+        """Start a kernel and wait until it listens; raises KernelStartError."""
+        kernel = cls(folder)
+        try:
+            async with asyncio.timeout(timeout):
+                await launcher.launch(request)
+                await kernel._connect(patiently=True)
+                await kernel._ready
+        except TimeoutError:
+            await kernel._abandon()
+            raise KernelStartError(
+                f"no kernel came up within {timeout:g} s; the machine may be overloaded: try again or raise KERNEL_START_TIMEOUT"
+            ) from None
+        except BaseException:
+            await kernel._abandon()
+            raise
+        return kernel
+
+    @classmethod
+    async def attach(cls, folder: KernelFolder) -> LiveKernel | None:
+        """Connect to a kernel that somebody started earlier, or return None if it is gone."""
+        kernel = cls(folder)
+        try:
+            await kernel._connect(patiently=False)
+            await kernel._ready
+        except (OSError, ServiceError):
+            await kernel.aclose()
+            return None
+        return kernel
+
+    @classmethod
+    def ended(cls, folder: KernelFolder) -> LiveKernel:
+        """A kernel that is gone, to read what it left behind."""
+        kernel = cls(folder)
+        kernel._on_exit()
+        kernel._ready.exception()
+        return kernel
+
+    @property
+    def alive(self) -> bool:
+        """Whether the kernel has not ended, as far as its supervisor has said."""
+        return not self.exited.done()
+
+    def arm(self, seconds: float, grace: float) -> None:
+        """Start the cell's clock: an interrupt after ``seconds``, the kernel's end after ``grace`` more."""
+        self._init.tell("arm", seconds=seconds, grace=grace)
+
+    def disarm(self) -> None:
+        """Stop the cell's clock."""
+        self._init.tell("disarm")
+
+    def lease(self) -> None:
+        """Keep the kernel from ending for idleness as long as this connection stands."""
+        self._init.tell("lease")
+
+    def send_signal(self, number: int = signal.SIGINT) -> None:
+        """Signal the kernel and its process group."""
+        self._init.tell("signal", number=int(number))
+
+    def kill(self, reason: str) -> None:
+        """End the kernel and everything it started, at once; await ``exited`` afterwards."""
+        self._init.tell("stop", reason=reason)
+
+    async def aclose(self) -> None:
+        """Disconnect; the kernel lives on."""
+        self._closed = True
+        self._init.close()
+        if not self._ready.done():
+            self._ready.cancel()
+
+    async def _connect(self, *, patiently: bool) -> None:
+        """Connect to the supervisor; a patient caller knows that it is about to listen."""
+        while True:
+            try:
+                await self._init.connect(self.folder.init_socket)
+                break
+            except (FileNotFoundError, ConnectionRefusedError):
+                if not patiently or self.folder.exit_file.exists() or self.folder.log():
+                    raise
+                await asyncio.sleep(0.002)
+        reply = await self._init.ask("hello")
+        self.pid = int(reply["kernel_pid"])
+        self.was_running = bool(reply["armed"])
+        self.deadline_hit = bool(reply["deadline_hit"])
+        if reply["ready"]:
+            self._set_ready()
+
+    async def _abandon(self) -> None:
+        self.kill("start")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(self.exited), 5)
+        await self.aclose()
+
+    def _on_event(self, packet: Packet) -> None:
+        if packet["event"] == "ready":
+            self._set_ready()
+        elif packet["event"] == "deadline" and self.on_deadline is not None:
+            self.on_deadline()
+        elif packet["event"] == "exit":
+            self._on_exit()
+
+    def _on_close(self) -> None:
+        if not self._closed:
+            self._on_exit()
+
+    def _set_ready(self) -> None:
+        if not self._ready.done():
+            self._ready.set_result(None)
+
+    def _on_exit(self) -> None:
+        if self.exited.done():
+            return
+        report = ExitReport.read(self.folder)
+        self.exited.set_result(report)
+        if not self._ready.done():
+            self._ready.set_exception(KernelStartError(_start_failure(self.folder, report)))
+
+
+def _start_failure(folder: KernelFolder, report: ExitReport) -> str:
+    detail = (report.stderr.strip() or folder.log().strip()).splitlines()
+    reason = detail[-1] if detail else f"exit code {report.exit_code}, signal {report.signal}"
+    return f"the kernel ended before it was ready ({reason[:300]}); `threadbook env build` renews its environment"

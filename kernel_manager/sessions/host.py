@@ -1,0 +1,38 @@
+"""What a session needs from the service around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import zmq.asyncio
+
+from kernel_manager.config import Settings
+from kernel_manager.provisioning.launcher import KernelRequest
+from kernel_manager.provisioning.live_kernel import LiveKernel
+from kernel_manager.provisioning.runtime import Runtime
+from kernel_manager.sessions.places import DataFolder
+
+
+class KernelSource(Protocol):
+    """Gives sessions their kernels, within the operator's limits."""
+
+    async def start(self, user_id: str, session_id: str, request: KernelRequest) -> tuple[LiveKernel, str]:
+        """Return a new kernel and its environment's generation. ``request.kernel_id`` is empty: it is given here.
+
+        Raises LimitError when no room can be made, KernelStartError when no kernel comes up.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHost:
+    """The parts of the service that all sessions share. ``clock`` gives the time in UTC."""
+
+    settings: Settings
+    data: DataFolder
+    runtime: Runtime
+    context: zmq.asyncio.Context
+    kernels: KernelSource
+    clock: Callable[[], datetime]

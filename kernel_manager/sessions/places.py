@@ -1,0 +1,89 @@
+"""Where things of sessions lie on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kernel_manager.errors import StorageError
+from kernel_manager.sessions.names import folder_name
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlaces:
+    """The folder of one session and what is in it."""
+
+    folder: Path
+
+    @property
+    def user_folder(self) -> str:
+        """The name of the user's folder."""
+        return self.folder.parent.name
+
+    @property
+    def session_folder(self) -> str:
+        """The name of the session's folder."""
+        return self.folder.name
+
+    @property
+    def workspace(self) -> Path:
+        """The working folder of the session's code."""
+        return self.folder / "workspace"
+
+    @property
+    def history(self) -> Path:
+        """The append-only log."""
+        return self.folder / "history.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        """Held by whoever drives the session."""
+        return self.folder / "lock"
+
+    @property
+    def kernel(self) -> Path:
+        """Which kernel the session has."""
+        return self.folder / "kernel.json"
+
+    @property
+    def exists(self) -> bool:
+        """Whether the session was ever created."""
+        return self.history.exists()
+
+    def create(self) -> None:
+        """Make the folders; raises StorageError."""
+        try:
+            self.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StorageError(f"cannot make {self.workspace} ({exc.strerror}); check DATA_DIR, its owner and free space") from exc
+
+
+class DataFolder:
+    """Everything of one DATA_DIR, as far as sessions are concerned."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.expanduser().absolute()
+
+    def open(self) -> None:
+        """Make the folder, or raise StorageError if it cannot be used."""
+        try:
+            (self.root / "sessions").mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = self.root / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as exc:
+            raise StorageError(f"the data folder {self.root} cannot be used ({exc.strerror}); set DATA_DIR or free some space") from exc
+
+    def session(self, user_id: str, session_id: str) -> SessionPlaces:
+        """The places of a session that may or may not exist."""
+        return SessionPlaces(self.root / "sessions" / folder_name(user_id) / folder_name(session_id))
+
+    def sessions(self) -> Iterator[SessionPlaces]:
+        """The places of all sessions that exist."""
+        for history in sorted((self.root / "sessions").glob("*/*/history.jsonl")):
+            yield SessionPlaces(history.parent)
+
+    def files(self, user_id: str) -> Path:
+        """The folder of a user's files."""
+        return self.root / "files" / folder_name(user_id)
