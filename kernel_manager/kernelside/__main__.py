@@ -18,7 +18,8 @@ def load_package() -> None:
     """Make ``kernelside`` importable without putting any folder on ``sys.path``."""
     folder = Path(__file__).resolve().parent
     spec = importlib.util.spec_from_file_location("kernelside", folder / "__init__.py", submodule_search_locations=[str(folder)])
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules["kernelside"] = module
     spec.loader.exec_module(module)

@@ -7,8 +7,8 @@ the memory it would have touched stays shared.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
-import builtins
 import contextlib
 import ctypes
 import faulthandler
@@ -21,7 +21,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import zmq
 from ipykernel.displayhook import ZMQDisplayHook
@@ -31,29 +31,19 @@ from tornado import ioloop
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
 
-from .kernel import KernelSession, ThreadbookKernel
+from .kernel import KernelSession, ThreadbookKernel, flush_streams
 from .load_file import make_load_file
 from .protocol import PENDING_FILES, PORTS, SPOOL_FILE
+from .rehearsal import rehearse
 from .spool import Pending, Spool
 from .streams import KernelStream, SpoolingIOPubThread
 from .zygote import KernelPlan
-
-#: Run once before the fork, so that what a first cell would import and cache is there. Must leave nothing behind.
-WARM_UP_CELLS = (
-    "1 + 1",
-    "import matplotlib.pyplot as plt, pandas as pd, numpy as np",
-    "pd.DataFrame({'a': [1, 2], 'b': ['x', 'y']})",
-    "plt.figure(); plt.plot([1, 2, 3], label='y'); plt.title('t'); plt.xlabel('x'); plt.legend(); plt.show()",
-    "fig, ax = plt.subplots(); ax.bar(['a', 'b'], [1, 2]); ax.hist([1, 2, 2, 3]); plt.show()",
-    "import io; pd.read_csv(io.StringIO('a,b\\n1,x\\n2,y')).describe()",
-    "1 / 0",
-)
 
 
 class KernelApp(IPKernelApp):
     """ipykernel's application, cut in two at the fork."""
 
-    kernel_class = ThreadbookKernel  # type: ignore[assignment]
+    kernel_class = ThreadbookKernel
 
     def build(self) -> None:
         """Make everything that needs no socket, thread or event loop."""
@@ -92,7 +82,7 @@ class KernelApp(IPKernelApp):
 
     def _become_new_session(self, connection: dict[str, Any]) -> None:
         self.session.key = connection["key"].encode()
-        self.session.session = uuid.uuid4().hex
+        self.session.session, self.session.message_count = uuid.uuid4().hex, 0
         self.session.pid = os.getpid()
         self.kernel.ident = str(uuid.uuid4())
         self.transport = connection["transport"]
@@ -102,7 +92,7 @@ class KernelApp(IPKernelApp):
 
     def _open_sockets(self, connection: dict[str, Any], spool: Spool) -> None:
         self.context = context = zmq.Context()
-        sockets = {name: context.socket(kind) for name, kind in (("shell", zmq.ROUTER), ("stdin", zmq.ROUTER), ("control", zmq.ROUTER))}
+        sockets = {name: context.socket(zmq.ROUTER) for name in ("shell", "stdin", "control")}
         for name, socket in sockets.items():
             socket.linger = 1000
             socket.router_handover = 1
@@ -151,6 +141,25 @@ class KernelApp(IPKernelApp):
         if self.context is not None:
             self.context.destroy(linger=1000)
 
+    def detach(self) -> None:
+        """Undo :meth:`attach`, so that it can be done again: no socket, thread or event loop is left."""
+        kernel = self.kernel
+        streams = (kernel.shell_stream, kernel.control_stream, self._heartbeat_stream)
+        for stream in streams:
+            stream.close()
+        for output in (sys.stdout, sys.stderr):
+            cast("KernelStream", output).detach_pipe()
+        atexit.unregister(self.iopub_thread.stop)
+        self.close()
+        kernel.shell_stream = kernel.control_stream = None
+        kernel.stdin_socket = kernel.iopub_socket = kernel.iopub_thread = kernel.spool = None
+        kernel._main_asyncio_lock = asyncio.Lock()
+        kernel.set_parent([], {}, "shell")
+        kernel.set_parent([], {}, "control")
+        self.context = self.iopub_thread = self.iopub_socket = None
+        ioloop.IOLoop.current().close(all_fds=False)
+        asyncio.set_event_loop(None)
+
 
 def build(preload: Sequence[str], *, warm_up: bool = True) -> KernelApp:
     """Import ``preload``, build the kernel and warm it up; the process stays single-threaded."""
@@ -167,36 +176,8 @@ def build(preload: Sequence[str], *, warm_up: bool = True) -> KernelApp:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     if warm_up:
-        _warm_up(app)
+        rehearse(app)
     return app
-
-
-def _warm_up(app: KernelApp) -> None:
-    """Run a few cells with nobody listening, then forget them."""
-    shell = app.kernel.shell
-    kept = set(shell.user_ns)
-    muted = _Mute(app)
-    with muted:
-        for cell in WARM_UP_CELLS:
-            shell.run_cell(cell, store_history=False)
-        app.kernel.do_complete("import nump", 11)
-        app.kernel.do_is_complete("x = 1")
-    for name in set(shell.user_ns) - kept:
-        del shell.user_ns[name]
-    shell.reset(new_session=False)
-    shell.execution_count = 1
-    shell._last_traceback = None
-    shell.history_manager.reset(new_session=False)
-    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
-        if hasattr(sys, name):
-            delattr(sys, name)
-    builtins.__dict__.pop("_", None)
-    _forget_figures()
-
-
-def _forget_figures() -> None:
-    if (pyplot := sys.modules.get("matplotlib.pyplot")) is not None:
-        pyplot.close("all")
 
 
 @contextlib.contextmanager
@@ -210,23 +191,6 @@ def _without_debugpy() -> Iterator[None]:
         del sys.modules["debugpy"]
         if saved is not None:
             sys.modules["debugpy"] = saved
-
-
-class _Mute:
-    """Send what the warm-up displays nowhere."""
-
-    def __init__(self, app: KernelApp) -> None:
-        self._app = app
-
-    def __enter__(self) -> None:
-        self._saved = (sys.stdout, sys.stderr, self._app.session.send)
-        sys.stdout = sys.stderr = open(os.devnull, "w")
-        self._app.session.__dict__["send"] = lambda *args, **kwargs: None
-
-    def __exit__(self, *_: object) -> None:
-        sys.stdout.close()
-        sys.stdout, sys.stderr, _send = self._saved
-        del self._app.session.__dict__["send"]
 
 
 def freeze() -> None:
@@ -287,8 +251,7 @@ def _flush_on_hard_exit() -> None:
         if os.getpid() == kernel_pid:
             with contextlib.suppress(Exception):
                 ctypes.CDLL(None).fflush(None)
-                sys.stdout.flush_now()
-                sys.stderr.flush_now()
+                flush_streams()
         hard_exit(status)
 
     _exit.__doc__ = hard_exit.__doc__

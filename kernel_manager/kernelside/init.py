@@ -27,7 +27,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from . import protocol
 
@@ -169,7 +169,7 @@ class Init:
     def _accept(self, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             client, _ = server.accept()
-            if len(self._clients) >= MAX_CLIENTS or not _same_user(client):
+            if len(self._clients) >= MAX_CLIENTS or not same_user(client):
                 client.close()
                 return
             client.setblocking(False)
@@ -306,7 +306,7 @@ def start_child(kernel: Callable[[Sequence[int], Callable[[], None]], None]) -> 
             die_with_parent(init_pid)
             streams = pipes.become_kernel_side()
             _reset_signals()
-            kernel(streams, lambda: _say_ready(pipes.ready_write))
+            kernel(streams, lambda: say_ready(pipes.ready_write))
             status = 0
         except BaseException:  # noqa: BLE001  (nothing may return into the init's code)
             status = _report_failure()
@@ -316,7 +316,7 @@ def start_child(kernel: Callable[[Sequence[int], Callable[[], None]], None]) -> 
     return start
 
 
-def leave(status: int) -> None:
+def leave(status: int) -> NoReturn:
     """End this process after what is registered for its exit; never returns."""
     import atexit
 
@@ -332,7 +332,8 @@ def die_with_parent(parent: int) -> None:
         os._exit(71)
 
 
-def _say_ready(fd: int) -> None:
+def say_ready(fd: int) -> None:
+    """Tell the init that the kernel listens."""
     os.write(fd, b"1")
     os.close(fd)
 
@@ -386,7 +387,7 @@ def _children() -> list[int]:
         return []
 
 
-def _same_user(client: socket.socket) -> bool:
+def same_user(client: socket.socket) -> bool:
     """Only the user who runs the service may ask."""
     if not hasattr(socket, "SO_PEERCRED"):
         return True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import fnmatch
 import sys
-from typing import Any
+from typing import Any, cast
 
 from ipykernel.iostream import BackgroundSocket, IOPubThread
 from ipykernel.ipkernel import IPythonKernel
@@ -17,6 +17,14 @@ DISPLAY_TYPES = {"display_data", "update_display_data", "execute_result"}
 NO_ANSWER = "nobody answered; pass the value in the code instead of asking for it"
 
 
+def flush_streams() -> None:
+    """Publish what was printed so far, so that it comes before what follows."""
+    for stream in (sys.stdout, sys.stderr):
+        flush = getattr(stream, "flush_now", None)
+        if flush is not None:
+            flush()
+
+
 class KernelSession(Session):
     """A Jupyter session whose IOPub side is bounded."""
 
@@ -26,10 +34,12 @@ class KernelSession(Session):
         """Send a message; displays pass the limiter first."""
         if isinstance(stream, (BackgroundSocket, IOPubThread)) and isinstance(msg_or_type, dict):
             shorten_content(msg_or_type["content"])
+            if msg_or_type.get("msg_type") != "stream":
+                flush_streams()
             if self.limiter is not None and msg_or_type.get("msg_type") in DISPLAY_TYPES:
                 sent = None
                 for message in self.limiter.admit(msg_or_type):
-                    sent = super().send(stream, message, content, *args, **kwargs)
+                    sent = super().send(cast("Any", stream), message, content, *args, **kwargs)
                 return sent
         elif isinstance(content, dict):
             shorten_content(content)
@@ -61,7 +71,7 @@ class ThreadbookKernel(IPythonKernel):
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run code; an interrupt that comes in the last moment is a result, not a lost reply."""
         try:
-            reply = await super().do_execute(*args, **kwargs)
+            reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
         except KeyboardInterrupt:
             reply = self._interrupted_reply()
         self._publish_held()
@@ -70,18 +80,17 @@ class ThreadbookKernel(IPythonKernel):
     def _interrupted_reply(self) -> dict[str, Any]:
         content = {"ename": "KeyboardInterrupt", "evalue": "", "traceback": ["KeyboardInterrupt"]}
         self.send_response(self.iopub_socket, "error", dict(content))
-        return {"status": "error", "execution_count": self.shell.execution_count - 1, "user_expressions": {}, "payload": [], **content}
+        count = cast("Any", self.shell).execution_count - 1
+        return {"status": "error", "execution_count": count, "user_expressions": {}, "payload": [], **content}
 
     def _publish_held(self) -> None:
         self._libc.fflush(None)
-        for stream in (sys.stdout, sys.stderr):
-            flush = getattr(stream, "flush_now", stream.flush)
-            flush()
+        flush_streams()
         cut, held = self.limiter.cut, self.limiter.finish()
         if cut:
             self.send_response(self.iopub_socket, "stream", {"name": "stderr", "text": f"… {cut:,} outputs cut …\n"})
         for message in held:
-            Session.send(self.session, self.iopub_socket, message, ident=self._topic(message["msg_type"]))
+            Session.send(cast("Session", self.session), self.iopub_socket, message, ident=self._topic(message["msg_type"]))
 
     def _input_request(self, *args: Any, **kwargs: Any) -> str:
         try:
@@ -89,7 +98,7 @@ class ThreadbookKernel(IPythonKernel):
         except EOFError:
             raise EOFError(NO_ANSWER) from None
 
-    def do_history(
+    async def do_history(
         self,
         hist_access_type: str,
         output: bool,
@@ -102,7 +111,7 @@ class ThreadbookKernel(IPythonKernel):
         unique: bool = False,
     ) -> dict[str, Any]:
         """Answer from this kernel's own memory; nothing is stored on disk."""
-        manager = self.shell.history_manager
+        manager = cast("Any", self.shell).history_manager
         lines = list(enumerate(manager.input_hist_raw if raw else manager.input_hist_parsed))[1:]
         if hist_access_type == "range":
             chosen = lines[max(start or 1, 1) - 1 : None if stop is None else stop - 1]

@@ -96,14 +96,14 @@ def _find(name: str, folder: Path) -> Source:
     """The file that ``name`` stands for. Raises :class:`UnknownFileError`."""
     listed = _read_index(folder)
     plain = unicodedata.normalize("NFC", name)
-    path = Path(os.path.abspath(name))  # noqa: PTH100 - Path.resolve would replace links by what they point to
+    path = Path(os.path.abspath(name))
     match = next((file for file in reversed(listed) if file.is_called(name) or file.is_called(plain)), None)
     if match is None:
-        if not name or not os.path.exists(path):  # noqa: PTH110 - Path.exists raises on names that cannot be one
+        if not name or not os.path.exists(path):
             raise UnknownFileError(_unknown(name, listed))
         return _checked(Source(path, name))
     source = _checked(Source(match.path, match.filename))
-    if path.exists() and not path.samefile(match.path):
+    if os.path.exists(path) and not path.samefile(match.path):
         source.note(f"the working folder has a file of this name too; load_file('./{name}') opens that one")
     return source
 
@@ -193,7 +193,9 @@ def _is_damage(exc: BaseException, options: dict[str, Any]) -> bool:
 
 
 def _unreadable(source: Source, taken_for: Recognised | None, exc: BaseException) -> str:
-    what = f" was taken for {taken_for.label} by its {taken_for.by}, but" if taken_for else ":"
+    # Without a kind it was not read far enough to tell; with a form asked for, nothing was told.
+    told = taken_for is not None and taken_for not in _FORCED.values()
+    what = f" was taken for {taken_for.label} by its {taken_for.by}, but" if taken_for and told else ":"
     return f"{source.name}{what} {_reason(exc)}; load_file({source.name!r}, as_='bytes') gives its bytes"
 
 

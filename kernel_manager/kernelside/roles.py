@@ -39,7 +39,7 @@ def kernel_role(options: Namespace) -> None:
     plan: KernelPlan = kernel_plan(_layout(options), json.loads(options.kernel))
     stdout_read, stderr_read, ready_write = map(int, options.pipes.split(","))
     app = kernel_app.build((), warm_up=False)
-    kernel_app.run(app, plan, (stdout_read, stderr_read), lambda: init._say_ready(ready_write))
+    kernel_app.run(app, plan, (stdout_read, stderr_read), lambda: init.say_ready(ready_write))
 
 
 def _start_program(options: Namespace, pipes: init.Pipes) -> int:

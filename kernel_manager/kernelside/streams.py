@@ -14,7 +14,6 @@ import time
 from typing import Any
 
 from ipykernel.iostream import IOPubThread, OutStream
-from IPython.utils.capture import RichOutput  # noqa: F401  (imported here so that %%capture needs no import after the fork)
 
 from .output_limits import FLUSHES_PER_INTERVAL, TextBuffer
 from .spool import Pending
@@ -65,17 +64,20 @@ class KernelStream(OutStream):
 
     def flush(self) -> None:
         """Publish what waits; requests that come too fast are left to the timer."""
+        self._drain_pipe()
+        if not self._texts:
+            return
         now = time.monotonic()
         if now - self._interval_start > self.flush_interval:
             self._interval_start, self._flushes = now, 0
         self._flushes += 1
         if self._flushes <= FLUSHES_PER_INTERVAL:
             self._flush()
-        elif self._texts:
+        else:
             self._schedule_flush()
 
     def flush_now(self) -> None:
-        """Publish everything, whatever the rate: the cell ends."""
+        """Publish everything, whatever the rate: something else follows that must come after it."""
         self._flush()
 
     def _flush(self) -> None:
@@ -98,6 +100,10 @@ class KernelStream(OutStream):
             if message is None:
                 return
         self.session.send(self.pub_thread, message, ident=self.topic)
+
+    def detach_pipe(self) -> None:
+        """Stop reading the pipe; only when the IOPub thread's loop will not run again."""
+        self._io_loop.asyncio_loop.call_soon_threadsafe(self._io_loop.remove_handler, self._pipe_fd)
 
     def _on_pipe(self, _fd: int, _events: int) -> None:
         self._drain_pipe(reads=1)

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import protocol
-from .init import Init, _same_user, start_child
+from .init import Init, same_user, start_child
 
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -113,7 +113,7 @@ class Zygote:
     def _accept(self, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             client, _ = server.accept()
-            if not _same_user(client):
+            if not same_user(client):
                 client.close()
                 return
             client.setblocking(False)
@@ -168,7 +168,8 @@ class Zygote:
             for sock in (self._server, *self._clients):
                 sock.close()
             app = self._app
-            Init(plan.kernel_dir, plan.idle_timeout).run(start_child(lambda pipes, ready: _become_kernel(app, plan, pipes, ready)))
+            start_kernel = start_child(lambda pipes, ready: _become_kernel(app, plan, pipes, ready))
+            Init(plan.kernel_dir, plan.idle_timeout).run(start_kernel)
         except BaseException as exc:  # noqa: BLE001  (nothing may return into the zygote's loop)
             _log(plan.kernel_dir, exc)
         finally:

@@ -58,18 +58,18 @@ class LiveKernel:
         self._init = PacketClient(self._on_event, self._on_close)
 
     @classmethod
-    async def start(cls, folder: KernelFolder, launcher: Launcher, request: KernelRequest, timeout: float) -> LiveKernel:
-        """Start a kernel and wait until it listens; raises KernelStartError."""
+    async def start(cls, folder: KernelFolder, launcher: Launcher, request: KernelRequest, within: float) -> LiveKernel:
+        """Start a kernel and wait until it listens; raises KernelStartError, at the latest after ``within`` seconds."""
         kernel = cls(folder)
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(within):
                 await launcher.launch(request)
                 await kernel._connect(patiently=True)
                 await kernel._ready
         except TimeoutError:
             await kernel._abandon()
             raise KernelStartError(
-                f"no kernel came up within {timeout:g} s; the machine may be overloaded: try again or raise KERNEL_START_TIMEOUT"
+                f"no kernel came up within {within:g} s; the machine may be overloaded: try again or raise KERNEL_START_TIMEOUT"
             ) from None
         except BaseException:
             await kernel._abandon()

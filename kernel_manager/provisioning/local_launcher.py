@@ -35,7 +35,9 @@ class LocalLauncher:
         """Nothing is held."""
 
 
-async def start_daemon(command: list[str], python: Path, runtime: Path, log: Path, *, fd: int | None = None, threads: bool = True) -> int:
+async def start_daemon(
+    command: list[str], python: Path, runtime: Path, log: Path, *, fd: int | None = None, threads: bool = True
+) -> int:
     """Run a program that puts itself in the background; return the status of what it leaves in the foreground.
 
     It inherits nothing of the caller's but ``fd``: no terminal, no pipe, no environment variable.

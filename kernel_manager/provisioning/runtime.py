@@ -145,5 +145,3 @@ def _check_private(path: Path) -> None:
     info = path.lstat()
     if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o077:
         raise StorageError(f"{path} is not a folder of this user alone; remove it or set RUNTIME_DIR to another place")
-
-

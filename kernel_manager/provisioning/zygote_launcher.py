@@ -18,6 +18,7 @@ from kernel_manager.provisioning.local_launcher import start_daemon
 from kernel_manager.provisioning.packets import PacketClient, PacketClosedError
 
 _SOCKET_GLOB = "z-*.sock"
+_LOG_LIMIT = 1_000_000
 
 
 class ZygoteLauncher:
@@ -106,8 +107,7 @@ class ZygoteLauncher:
 
     async def _replace_socket_and_run(self) -> None:
         self._socket.unlink(missing_ok=True)
-        if self._log.exists() and self._log.stat().st_size > 1_000_000:
-            self._log.unlink()
+        _shorten(self._log)
         with _listening(self._socket) as fd:
             command = [
                 *(str(self._python), "-I", str(KERNELSIDE), "zygote"),
@@ -122,7 +122,7 @@ class ZygoteLauncher:
 async def drain_zygotes(runtime: Path, keep: Path | None = None) -> int:
     """Ask every zygote but the one at ``keep`` to end when its last kernel has; return how many there were."""
     count = 0
-    for path in sorted(runtime.glob(_SOCKET_GLOB)):
+    for path in sorted(runtime.glob(_SOCKET_GLOB)):  # noqa: ASYNC240  (a handful of names in a tmpfs)
         if path == keep:
             continue
         client = PacketClient()
@@ -143,6 +143,13 @@ def _version_digest(generation: str) -> str:
     for path in sorted(KERNELSIDE.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]
+
+
+def _shorten(log: Path) -> None:
+    """Begin a new log when the old one has grown; what it says is of interest only while it is recent."""
+    with suppress(OSError):
+        if log.stat().st_size > _LOG_LIMIT:
+            log.unlink()
 
 
 def _take_lock(path: Path) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from typing import Any
+from typing import Any, cast
 
 from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning import KernelProvisionerBase
@@ -58,7 +58,8 @@ class ZygoteProvisioner(KernelProvisionerBase):
             await launcher.aclose()
         self._kernel.lease()
         self._report = None
-        self.connection_info = {**folder.connection(), "key": folder.connection()["key"].encode()}
+        connection = folder.connection()
+        self.connection_info = cast("KernelConnectionInfo", {**connection, "key": connection["key"].encode()})
         return self.connection_info
 
     async def poll(self) -> int | None:

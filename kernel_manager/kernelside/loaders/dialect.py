@@ -39,6 +39,10 @@ class Dialect:
     numerals: Numerals = field(default_factory=Numerals)
     codes: tuple[int, ...] = ()
 
+    def separator_only(self) -> Dialect:
+        """This without what it says about lines and numbers."""
+        return Dialect(self.sep, self.width, Layout(0, [], []), regular=False)
+
     def code_columns(self) -> list[str | int]:
         """The names that pandas gives to the columns at ``codes``."""
         names = self.layout.names

@@ -14,12 +14,12 @@ _MARKS = (
 )
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
 
-#: Tried in this order when text is not UTF-8; the last one fits any bytes.
-SINGLE_BYTE = ("cp1252", "latin-1")
+_SINGLE_BYTE = ("cp1252", "latin-1")
+_FALLBACKS = {"utf-8": _SINGLE_BYTE, "cp1252": ("latin-1",)}
 
 
-def detect(sample: bytes, *, whole: bool = True) -> str | None:
-    """The encoding of ``sample``, or None if it is not text. ``whole=False``: it may end within a character."""
+def detect(sample: bytes, *, whole: bool) -> str | None:
+    """The encoding of ``sample``, or None if it is not text. Unless it is the ``whole``, it may end within a character."""
     for mark, encoding in _MARKS:
         if sample.startswith(mark):
             return encoding if _decodes(sample, encoding, whole) else None
@@ -30,23 +30,22 @@ def detect(sample: bytes, *, whole: bool = True) -> str | None:
         return "utf-8" if controls * 10 <= len(sample) else None
     if controls * 200 > len(sample):
         return None
-    return next(encoding for encoding in SINGLE_BYTE if _decodes(sample, encoding, whole))
+    return next(encoding for encoding in _SINGLE_BYTE if _decodes(sample, encoding, whole))
 
 
-def decode(data: bytes, encoding: str | None = None, errors: str = "strict") -> tuple[str, str]:
-    """Text and the encoding it was read with: the given one, or what the bytes say.
+def candidates(encoding: str) -> tuple[str, ...]:
+    """The encodings to try, in order, for a file whose first bytes are in ``encoding``. The last one may fail too."""
+    return (encoding, *_FALLBACKS.get(encoding, ()))
 
-    Raises :class:`UnicodeDecodeError` when the given encoding does not fit, :class:`ValueError` when ``data`` is not text.
-    """
-    encoding = encoding or detect(data)
-    if encoding is None:
-        raise ValueError("it holds binary data, not text")
-    return data.decode(encoding, errors), encoding
+
+def is_guess(encoding: str) -> bool:
+    """Whether nothing in the bytes tells this encoding from others: any bytes are text in it."""
+    return encoding in _SINGLE_BYTE
 
 
 def doubt(encoding: str) -> str | None:
     """What to say about text read with ``encoding``, when it was a guess."""
-    if encoding not in SINGLE_BYTE:
+    if not is_guess(encoding):
         return None
     return f"it is not UTF-8, so it was read as {encoding}; if letters look wrong, pass encoding="
 

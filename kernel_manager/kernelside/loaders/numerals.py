@@ -36,6 +36,9 @@ def numerals(cells: Iterable[str], sep: str) -> Numerals:
     comma = next((cell for cell in telling if _WITH_COMMA.fullmatch(cell)), None)
     decimal, note = _decide(point, comma, sep)
     grouped = any(re.fullmatch(_GROUPED[decimal][1], cell) for cell in candidates)
+    open_ones = [cell for cell in candidates if "," in cell and _EITHER.fullmatch(cell)]
+    if comma is None and open_ones and not grouped:
+        note = f"fields like {open_ones[0]!r} stay text; decimal=',' or thousands=',' says what their comma means"
     return Numerals(decimal, grouped, note)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from .encoding import decode, doubt
 from .source import Source
 
 
 def load_text(source: Source, *, encoding: str | None = None, errors: str = "strict") -> str:
     """The text of a file, each line end a single line feed, a byte order mark removed."""
-    text, used = decode(source.read(), encoding, errors)
-    if not encoding and (note := doubt(used)):
-        source.note(note)
+    own = encoding is None and errors == "strict"
+    text = source.text() if own else source.read().decode(encoding or source.encodings()[0], errors)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

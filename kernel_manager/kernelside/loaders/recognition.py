@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from .dialect import is_table
-from .encoding import SINGLE_BYTE
+from .encoding import is_guess
 from .kinds import BY_EXTENSION, BYTES, FEATHER, IMAGE, JSON, JSON_LINES, PARQUET, PLAIN_TEXT, SPREADSHEET, TABLE, TEXT, Kind
 from .source import Source
 from .spreadsheet import OLE_MAGIC, holds_workbook
@@ -129,7 +129,7 @@ def _in_ole(source: Source, named: Kind | None) -> Recognised:
 
 
 def _by_text(source: Source, encoding: str, named: Kind | None) -> Recognised:
-    if named is TEXT or source.extension in _TEXT_IMAGES or (named in _BINARY and encoding in SINGLE_BYTE):
+    if named is TEXT or source.extension in _TEXT_IMAGES or (named in _BINARY and is_guess(encoding)):
         return _as_named(named or TEXT)
     if named is JSON_LINES:
         return _as_named(JSON_LINES)

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from . import compression
-from .encoding import detect
+from .encoding import candidates, detect, doubt
 
 #: Bytes from which the kind, the encoding and the dialect of a file are told.
 HEAD_SIZE = 128 * 1024
@@ -72,6 +72,28 @@ class Source:
         if self.compression and name.suffix in compression.EXTENSIONS:
             return compression.EXTENSIONS[name.suffix] or PurePath(name.stem).suffix
         return name.suffix
+
+    def encodings(self) -> tuple[str, ...]:
+        """The encodings to try on the whole file, in order. Raises :class:`Unreadable` if it is not text."""
+        if self.encoding is None:
+            raise Unreadable("it holds binary data, not text")
+        return candidates(self.encoding)
+
+    def text(self) -> str:
+        """The whole text, its line ends as they are; a note tells when its encoding was a guess."""
+        data, (*first, last) = self.read(), self.encodings()
+        for encoding in first:
+            try:
+                return self._decoded(data, encoding)
+            except UnicodeDecodeError:
+                continue
+        return self._decoded(data, last)
+
+    def _decoded(self, data: bytes, encoding: str) -> str:
+        text = data.decode(encoding)
+        if note := doubt(encoding):
+            self.note(note)
+        return text
 
     def read(self) -> bytes:
         """All bytes, unpacked. Raises :class:`Unreadable` when they unpack to more than :data:`MAX_UNPACKED`."""

@@ -60,7 +60,7 @@ def _second_opinion(source: Source, first: BaseException, options: dict[str, Any
 def _reason(source: Source, first: BaseException) -> str:
     if source.head.startswith(OLE_MAGIC) and _ENCRYPTED_STREAM in source.read():
         return "it is protected with a password; save it without one"
-    return f"it cannot be read: {first or type(first).__name__}"
+    return f"it cannot be read: {str(first) or type(first).__name__}"
 
 
 def _read(source: Source, *, engine: str, **options: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from .encoding import decode, doubt
 from .source import Source, Unreadable
 
 
@@ -64,9 +63,7 @@ def is_json(text: str) -> bool:
 
 
 def _text(source: Source) -> str:
-    text, encoding = decode(source.read())
-    if note := doubt(encoding):
-        source.note(note)
+    text = source.text()
     if not text.strip():
         raise Unreadable("it is empty")
     return text

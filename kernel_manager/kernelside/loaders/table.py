@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from .dialect import WHITESPACE, Dialect, sniff
-from .encoding import SINGLE_BYTE, doubt
+from .encoding import doubt
 from .numerals import ungroup
 from .source import Source, Unreadable
 
 _LAYOUT_OPTIONS = {"header", "names", "skiprows", "index_col", "usecols", "comment"}
-_FALLBACKS = {"utf-8": SINGLE_BYTE, "cp1252": ("latin-1",)}
+_NUMERAL_OPTIONS = {"decimal", "thousands"}
+_TYPE_OPTIONS = {"dtype", "converters"}
 _TAIL_SIZE = 64 * 1024
 _FIELDS = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _OPEN_QUOTE = re.compile(r"EOF inside string starting at row (\d+)")
@@ -24,7 +25,8 @@ _OPEN_QUOTE = re.compile(r"EOF inside string starting at row (\d+)")
 def load_table(source: Source, **options: Any) -> Any:
     """A DataFrame. Options are those of ``pandas.read_csv``; they win over what is told from the file."""
     options.pop("compression", None)  # It is unpacked already.
-    encodings = _encodings(source, options.pop("encoding", None))
+    encoding = options.pop("encoding", None)
+    encodings = (encoding,) if encoding else source.encodings()
     dialect = _dialect(source, encodings[0], options)
     frame = _read(source, encodings, {**_keywords(dialect, options), **options})
     if dialect:
@@ -32,21 +34,15 @@ def load_table(source: Source, **options: Any) -> Any:
     return frame
 
 
-def _encodings(source: Source, wanted: str | None) -> tuple[str, ...]:
-    """The encodings to try, in order. The head may be plain ASCII and the rest not UTF-8."""
-    if wanted:
-        return (wanted,)
-    if source.encoding is None:
-        raise Unreadable("it holds binary data, not text")
-    return (source.encoding, *_FALLBACKS.get(source.encoding, ()))
-
-
 def _dialect(source: Source, encoding: str, options: dict[str, Any]) -> Dialect | None:
     given = [options[name] for name in ("sep", "delimiter") if name in options]
     if any(sep != WHITESPACE and (not isinstance(sep, str) or len(sep) != 1) for sep in given):
         return None
     default = "\t" if source.extension in (".tsv", ".tab") else ","
-    return sniff(source.sample(encoding), given[0] if given else None, default)
+    sample = source.sample(encoding)
+    dialect = sniff(sample, given[0] if given else None, default)
+    # Half a line tells the separator and nothing else.
+    return dialect.separator_only() if dialect and not source.is_whole and "\n" not in sample else dialect
 
 
 def _keywords(dialect: Dialect | None, options: dict[str, Any]) -> dict[str, Any]:
@@ -56,11 +52,11 @@ def _keywords(dialect: Dialect | None, options: dict[str, Any]) -> dict[str, Any
     keywords: dict[str, Any] = {} if "delimiter" in options else {"sep": dialect.sep}
     if dialect.skipinitialspace:
         keywords["skipinitialspace"] = True
-    if dialect.numerals.decimal != ".":
+    if dialect.numerals.decimal != "." and not _NUMERAL_OPTIONS & options.keys():
         keywords["decimal"] = dialect.numerals.decimal
     if not _LAYOUT_OPTIONS & options.keys():
         keywords.update(dialect.layout_keywords())
-        if dialect.codes and not {"dtype", "converters"} & options.keys():
+        if dialect.codes and not _TYPE_OPTIONS & options.keys():
             keywords["dtype"] = dict.fromkeys(dialect.code_columns(), str)
     return keywords
 
@@ -115,9 +111,9 @@ def _finish(source: Source, frame: Any, dialect: Dialect, options: dict[str, Any
     """Convert grouped numbers, and note what was decided about the file without asking."""
     if not _LAYOUT_OPTIONS & options.keys():
         _note_layout(source, dialect, options)
-    if "decimal" not in options and dialect.numerals.note:
+    if dialect.numerals.note and not _NUMERAL_OPTIONS & options.keys():
         source.note(dialect.numerals.note)
-    own = {"decimal", "thousands", "dtype", "converters", "chunksize", "iterator"} & options.keys()
+    own = (_NUMERAL_OPTIONS | _TYPE_OPTIONS | {"chunksize", "iterator"}) & options.keys()
     if dialect.numerals.grouped and not own and (names := ungroup(frame, dialect.numerals.decimal)):
         source.note(f"thousands separators were taken out of {', '.join(names)}; dtype=str keeps them")
     if not options and _is_cut_off(source, dialect):
@@ -127,7 +123,7 @@ def _finish(source: Source, frame: Any, dialect: Dialect, options: dict[str, Any
 def _note_layout(source: Source, dialect: Dialect, options: dict[str, Any]) -> None:
     for note in dialect.layout.notes():
         source.note(note)
-    if (codes := dialect.code_columns()) and not {"dtype", "converters"} & options.keys():
+    if (codes := dialect.code_columns()) and not _TYPE_OPTIONS & options.keys():
         source.note(f"leading zeros are kept as text in {', '.join(map(str, codes))}; dtype= changes it")
 
 
