@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kernel_manager.errors import SettingsError
@@ -64,18 +64,26 @@ class Settings(BaseSettings):
     max_artifacts: int = Field(default=50, ge=0, le=10_000, description="Files named in the result of one cell.")
     max_file_size_mb: int = Field(default=50, ge=1, le=10_240, description="One file, in MB: handed in, or named in a result.")
 
+    @field_validator("data_dir", "runtime_dir", "environments_dir")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        """``~`` is the user's home, and a relative path means the same wherever the process goes later."""
+        return None if path is None else path.expanduser().absolute()
+
     @classmethod
     def load(cls) -> Settings:
-        """Read the settings, or raise :class:`SettingsError` with one line for each setting that is wrong."""
+        """Read the settings, or raise :class:`SettingsError` in one line that names each setting that is wrong."""
         try:
             return cls()
         except ValidationError as exc:
             raise SettingsError(_explain(exc)) from exc
+        except (OSError, UnicodeDecodeError) as exc:
+            raise SettingsError(f".env cannot be read ({exc}); make it readable UTF-8 text or remove it") from exc
 
     @cached_property
     def runtime_path(self) -> Path:
         """The folder of this data folder's sockets: short, because a socket's path must stay under 108 bytes."""
-        digest = hashlib.sha256(str(self.data_dir.expanduser().absolute()).encode()).hexdigest()[:10]
+        digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:10]
         return (self.runtime_dir or _default_runtime_base()) / digest
 
     @cached_property

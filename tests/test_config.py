@@ -126,3 +126,18 @@ class TestRuntimePath:
 def test_environments_can_lie_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ENVIRONMENTS_DIR", str(tmp_path / "e"))
     assert Settings.load().environments_path == tmp_path / "e"
+
+
+def test_a_home_folder_and_a_relative_path_become_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("DATA_DIR", "~/book")
+    monkeypatch.setenv("RUNTIME_DIR", "run")
+    settings = Settings.load()
+    assert settings.data_dir == tmp_path / "book"
+    assert settings.runtime_dir == Path.cwd() / "run"
+
+
+def test_a_dotenv_file_that_is_no_text_gives_one_line() -> None:
+    Path(".env").write_bytes(b"MAX_KERNELS=\xff\xfe")
+    with pytest.raises(SettingsError, match=r"^\.env cannot be read .*; make it readable UTF-8 text or remove it$"):
+        Settings.load()

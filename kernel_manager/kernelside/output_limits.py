@@ -146,15 +146,14 @@ def shorten_content(content: dict[str, Any]) -> None:
 
 
 def _shorten_bundle(data: dict[str, Any]) -> None:
+    notes = []
     for mime, value in list(data.items()):
-        if not isinstance(value, str):
-            continue
-        if mime == "text/plain":
-            data[mime] = _shorten_text(value)
-        elif len(value) > VALUE_LIMIT:
+        if isinstance(value, str) and mime != "text/plain" and len(value) > VALUE_LIMIT:
+            notes.append(f"({mime} of {len(value):,} characters left out: more than {VALUE_LIMIT:,})")
             del data[mime]
-            note = f"({mime} of {len(value):,} characters left out: more than {VALUE_LIMIT:,})"
-            data["text/plain"] = f"{note}\n{data.get('text/plain', '')}"[:TEXT_VALUE_LIMIT]
+    text = data.get("text/plain", "")
+    if isinstance(text, str) and (notes or "text/plain" in data):
+        data["text/plain"] = "\n".join([*notes, _shorten_text(text)])
 
 
 def _shorten_text(text: str) -> str:

@@ -119,7 +119,8 @@ class Runtime:
         folder = self.folder(kernel_id or secrets.token_hex(_KERNEL_ID_BYTES))
         sockets = folder.path / protocol.SOCKETS_FOLDER
         try:
-            sockets.mkdir(mode=0o700, parents=True)
+            folder.path.mkdir(mode=0o700)
+            sockets.mkdir(mode=0o700)
             connection = {
                 "transport": "ipc",
                 "ip": str(sockets / protocol.SOCKET_PREFIX),

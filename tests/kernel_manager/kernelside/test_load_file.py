@@ -162,6 +162,12 @@ def test_the_name_that_a_file_had_before_it_was_made_safe_opens_it(kernel: Kerne
     assert kernel.value("load_file('what_ now_.txt')") == "x"
 
 
+def test_a_name_longer_than_a_path_can_be_opens_the_file(kernel: Kernel) -> None:
+    kernel.put("x" * 600 + ".txt", "long")
+
+    assert kernel.value("load_file('x' * 600 + '.txt')") == "long"
+
+
 def test_a_decomposed_name_opens_the_file(kernel: Kernel) -> None:
     kernel.put("été.txt", "x")
 
@@ -269,6 +275,12 @@ def test_text_of_a_packed_file_is_unpacked_and_its_bytes_are_not(kernel: Kernel)
     assert kernel.value("load_file('a.txt.gz', as_='bytes').hex()") == packed.hex()
 
 
+def test_a_form_that_a_file_does_not_have_is_an_error(kernel: Kernel) -> None:
+    message = kernel.failure("a.bin", bytes(100), ", as_='text'")
+
+    assert message == "a.bin: it holds binary data, not text; load_file('a.bin', as_='bytes') gives its bytes"
+
+
 def test_an_unknown_form_is_refused(kernel: Kernel) -> None:
     kernel.put("a.csv", "a\n1\n")
 
@@ -366,6 +378,10 @@ def test_a_separator_within_fields_is_not_taken_for_one_between_them(kernel: Ker
     assert list(columns) == ["id", "tags", "n"]
 
 
+def test_one_column_of_names_with_commas_stays_one(kernel: Kernel) -> None:
+    assert kernel.table("a.csv", "name\nDoe,John\nRoe,Jane\n")[0] == {"name": ["Doe,John", "Roe,Jane"]}
+
+
 def test_one_column_of_sentences_stays_one(kernel: Kernel) -> None:
     columns, _, _ = kernel.table("a.csv", "text\nHello, you\nfine\nYes, fine\n")
 
@@ -416,11 +432,20 @@ def test_quoted_thousands_are_read(kernel: Kernel) -> None:
     assert columns["b"] == [1234.5, 2500.0]
 
 
-@pytest.mark.parametrize(("first", "second"), [("1,5", "2,5"), ("1,234", "2,345"), ("1,2,3", "4,5")])
-def test_a_comma_that_may_mean_anything_stays_text(kernel: Kernel, first: str, second: str) -> None:
-    columns, _, _ = kernel.table("a.csv", f'a,b\n1,"{first}"\n2,"{second}"\n')
+@pytest.mark.parametrize("sep", [",", ";"])
+@pytest.mark.parametrize(("first", "second"), [("1,234", "2,345"), ("1,2,3", "4,567")])
+def test_a_comma_that_may_mean_anything_stays_text_and_is_said(kernel: Kernel, sep: str, first: str, second: str) -> None:
+    columns, _, notes = kernel.table("a.csv", f'a{sep}b\n1{sep}"{first}"\n2{sep}"{second}"\n')
 
     assert columns["b"] == [first, second]
+    assert "stay text; decimal=',' or thousands=',' says what their comma means" in notes
+
+
+def test_a_quoted_comma_between_commas_stays_text_and_is_said(kernel: Kernel) -> None:
+    columns, _, notes = kernel.table("a.csv", 'a,b\n1,"1,5"\n2,"2,5"\n')
+
+    assert columns["b"] == ["1,5", "2,5"]
+    assert "fields like '1,5' stay text; decimal=',' makes numbers of them" in notes
 
 
 def test_points_and_commas_in_one_file_are_said(kernel: Kernel) -> None:
@@ -434,6 +459,13 @@ def test_a_given_decimal_sign_wins(kernel: Kernel) -> None:
     columns, _, notes = kernel.table("a.csv", "a;b\n1,5;x\n", ", decimal='.'")
 
     assert columns["a"] == ["1,5"]
+    assert notes == ""
+
+
+def test_given_thousands_win(kernel: Kernel) -> None:
+    columns, _, notes = kernel.table("a.csv", "a;b\n1,5;1,234\n", ", thousands=','")
+
+    assert columns == {"a": [15], "b": [1234]}
     assert notes == ""
 
 
@@ -549,11 +581,19 @@ def test_a_column_that_changes_its_type_far_down_has_one_type(kernel: Kernel) ->
     assert kernel.value("{type(value).__name__ for value in load_file('a.csv')['a']} == {'str'}") is True
 
 
+def test_a_header_of_more_than_a_sample_is_one(kernel: Kernel) -> None:
+    header = ";".join(str(10_000 + number) for number in range(30_000))
+    kernel.put("a.csv", f"{header}\n{';'.join('1' * 30_000)}\n")
+
+    assert kernel.value("(lambda df: [df.shape, df.columns[-1]])(load_file('a.csv'))") == [[1, 30_000], "39999"]
+
+
 def test_a_large_table_is_what_pandas_makes_of_it(kernel: Kernel) -> None:
     setup = """
 import numpy as np, pandas as pd
 rng = np.random.default_rng(7)
-frame = pd.DataFrame({"i": rng.integers(0, 10**9, 150_000), "f": rng.random(150_000), "s": rng.choice(["ä", "b,c", 'd"e'], 150_000)})
+n = 150_000
+frame = pd.DataFrame({"i": rng.integers(0, 10**9, n), "f": rng.random(n), "s": rng.choice(["ä", "b,c", 'd"e'], n)})
 frame.to_csv("big.csv", index=False)
 """
     assert kernel.value("load_file('big.csv').equals(frame)", setup) is True
@@ -600,6 +640,13 @@ def test_text_reads_like_text_everywhere(kernel: Kernel) -> None:
     kernel.put("a.md", b"\xef\xbb\xbf# Titel\r\n\r\nM\xc3\xbcll\r")
 
     assert kernel.value("load_file('a.md')") == "# Titel\n\nMüll\n"
+
+
+def test_a_log_with_stray_zero_bytes_far_down_is_text(kernel: Kernel) -> None:
+    text = "line\n" * 50_000 + "\0\0end"
+    kernel.put("a.log", text)
+
+    assert kernel.value("load_file('a.log')") == text
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.dat"])
@@ -783,9 +830,8 @@ finally:
 
 
 def test_openpyxl_reads_what_calamine_cannot(kernel: Kernel, book: Path) -> None:
-    setup = (
-        "import python_calamine as c\nclass Broken:\n    pass\n"
-        + """
+    setup = """
+import python_calamine as c
 import pandas.io.excel._calamine as reader
 original = reader.CalamineReader.get_sheet_by_name
 def fail(*args):
@@ -796,7 +842,6 @@ try:
 finally:
     reader.CalamineReader.get_sheet_by_name = original
 """
-    )
     assert kernel.value("columns['a']", setup) == [1, 2]
 
 
