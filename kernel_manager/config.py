@@ -27,14 +27,14 @@ class Settings(BaseSettings):
     )
     runtime_dir: Path | None = Field(
         default=None,
-        description="Sockets of live kernels; keep the path short. Default: below XDG_RUNTIME_DIR, /run (root) or the temporary folder.",
+        description="Sockets of live kernels; a short path. Default: below XDG_RUNTIME_DIR, /run (root) or /tmp.",
     )
     environments_dir: Path | None = Field(
         default=None, description="Kernel environments. Default: `environments` under DATA_DIR."
     )
     kernel_provisioner: Literal["auto", "zygote", "local"] = Field(
         default="auto",
-        description="How kernels start: forked from a preloaded process (zygote) or one by one (local). auto = zygote where the platform can fork.",
+        description="Kernels are forked from a preloaded process (zygote) or started one by one (local). auto: zygote on Linux.",
     )
     code_execution_timeout: float = Field(
         default=300, gt=0, le=86_400, description="Seconds of code running; installs and waiting for input() do not count."

@@ -44,6 +44,7 @@ class KernelApp(IPKernelApp):
     """ipykernel's application, cut in two at the fork."""
 
     kernel_class = ThreadbookKernel
+    blas_setters: Sequence[Callable[[int], object]] = ()
 
     def build(self) -> None:
         """Make everything that needs no socket, thread or event loop."""
@@ -177,6 +178,7 @@ def build(preload: Sequence[str], *, warm_up: bool = True) -> KernelApp:
             importlib.import_module(name)
     if warm_up:
         rehearse(app)
+    app.blas_setters = _find_blas_setters()
     return app
 
 
@@ -204,7 +206,7 @@ def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], on_ready: Callab
     """In the kernel's own process: attach, report, and serve until the kernel is shut down."""
     gc.enable()
     _reseed()
-    _restore_blas_threads()
+    _restore_threads(app.blas_setters)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     app.kernel.shell.push({"load_file": make_load_file(plan.files)}, interactive=False)
     app.attach(plan.connection, plan.kernel_dir, pipes)
@@ -220,19 +222,14 @@ def _reseed() -> None:
         numpy_random.seed()
 
 
-def _restore_blas_threads() -> None:
-    """OpenBLAS was told to start no threads before the fork; a kernel gets as many as it has processors."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    os.environ.pop("OPENBLAS_NUM_THREADS", None)
-    os.environ.pop("OMP_NUM_THREADS", None)
-    if count < 2:
-        return
+def _find_blas_setters() -> list[Callable[[int], object]]:
+    """Return what sets the number of threads of each OpenBLAS that is loaded."""
+    setters: list[Callable[[int], object]] = []
     for path in _loaded_libraries("openblas"):
         library = ctypes.CDLL(path)
-        for symbol in ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "openblas_set_num_threads"):
-            if hasattr(library, symbol):
-                getattr(library, symbol)(count)
-                break
+        symbols = ("scipy_openblas_set_num_threads64_", "openblas_set_num_threads64_", "openblas_set_num_threads")
+        setters += [getattr(library, symbol) for symbol in symbols if hasattr(library, symbol)][:1]
+    return setters
 
 
 def _loaded_libraries(part: str) -> set[str]:
@@ -241,6 +238,16 @@ def _loaded_libraries(part: str) -> set[str]:
             return {line.split()[-1] for line in maps if part in line and ".so" in line}
     except OSError:
         return set()
+
+
+def _restore_threads(setters: Sequence[Callable[[int], object]]) -> None:
+    """OpenBLAS was told to start no threads before the fork; a kernel gets as many as it has processors."""
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "JE_ARROW_MALLOC_CONF"):
+        os.environ.pop(name, None)
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    if count > 1:
+        for set_threads in setters:
+            set_threads(count)
 
 
 def _flush_on_hard_exit() -> None:

@@ -78,6 +78,7 @@ def _daemonize() -> None:
     if os.fork():
         os._exit(0)
     os.setsid()
+    os.umask(0o077)
 
 
 ROLES = {"zygote": zygote_role, "init": init_role, "kernel": kernel_role}

@@ -13,7 +13,9 @@ import threading
 import time
 from typing import Any
 
+import zmq
 from ipykernel.iostream import IOPubThread, OutStream
+from zmq.eventloop.zmqstream import ZMQStream
 
 from .output_limits import FLUSHES_PER_INTERVAL, TextBuffer
 from .spool import Pending
@@ -145,15 +147,22 @@ class SpoolingIOPubThread(IOPubThread):
             self._spool.append(args[0])
         super().send_multipart(*args, **kwargs)
 
+    def _really_send(self, *args: Any, **kwargs: Any) -> None:
+        """Send, then look for subscriptions.
+
+        libzmq tells of what arrives only once, and a send may take that notice along: without this look a client that
+        subscribes at the wrong moment would never be welcomed.
+        """
+        super()._really_send(*args, **kwargs)
+        if self._is_master_process() and not self.closed and self.socket.get(zmq.EVENTS) & zmq.POLLIN:
+            self._xpub_stream.flush(zmq.POLLIN)
+
     def flush_queue(self) -> None:
         """Send what is queued; only from the IOPub thread itself."""
         if threading.current_thread() is self.thread:
             self._handle_event(None)
 
     def _setup_pipe_in(self) -> None:
-        import zmq
-        from zmq.eventloop.zmqstream import ZMQStream
-
         self._pipe_uuid = os.urandom(16)
         receiver = self.socket.context.socket(zmq.PULL)
         receiver.linger = 0
@@ -162,8 +171,6 @@ class SpoolingIOPubThread(IOPubThread):
         self._pipe_in.on_recv(self._handle_pipe_msg)
 
     def _setup_pipe_out(self) -> tuple[Any, Any]:
-        import zmq
-
         context: zmq.Context[Any] = zmq.Context()
         sender = context.socket(zmq.PUSH)
         sender.linger = 3000
