@@ -13,7 +13,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def expected_rows() -> list[str]:
-    return [f"| `{name.upper()}` | {shown_default(name)} | {field.description} |" for name, field in Settings.model_fields.items()]
+    fields = Settings.model_fields.items()
+    return [f"| `{name.upper()}` | {shown_default(name)} | {field.description} |" for name, field in fields]
 
 
 def shown_default(name: str) -> str:

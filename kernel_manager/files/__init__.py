@@ -1,0 +1,1 @@
+"""Users' files: their bytes, and what the kernel sees of them."""

@@ -27,14 +27,14 @@ def idle_publisher(tmp_path: Path, context: zmq.Context[Any]) -> Iterator[Spooli
     socket.bind(f"ipc://{tmp_path}/p")
     publisher = SpoolingIOPubThread(socket, Session(key=b"k"), Spool(str(tmp_path / "spool")), f"ipc://{tmp_path}/c")
     yield publisher
-    publisher.close()
+    publisher.close()  # type: ignore[no-untyped-call]
 
 
 @pytest.fixture
 def publisher(idle_publisher: SpoolingIOPubThread) -> Iterator[SpoolingIOPubThread]:
-    idle_publisher.start()
+    idle_publisher.start()  # type: ignore[no-untyped-call]
     yield idle_publisher
-    idle_publisher.stop()
+    idle_publisher.stop()  # type: ignore[no-untyped-call]
 
 
 def test_a_send_looks_for_subscriptions_whose_notice_it_may_have_taken(
@@ -53,7 +53,7 @@ def test_a_send_looks_for_subscriptions_whose_notice_it_may_have_taken(
 
 def test_what_is_sent_is_in_the_spool_before_anybody_receives_it(publisher: SpoolingIOPubThread, tmp_path: Path) -> None:
     blocked = threading.Event()
-    publisher.schedule(lambda: blocked.wait(10))
+    publisher.schedule(lambda: blocked.wait(10))  # type: ignore[no-untyped-call]
     publisher.send_multipart([b"topic", b"text"])
     assert read_spool(tmp_path / "spool") == [[b"topic", b"text"]]
     blocked.set()
