@@ -39,6 +39,9 @@ from .spool import Pending, Spool
 from .streams import KernelStream, SpoolingIOPubThread
 from .zygote import KernelPlan
 
+#: A new kernel's first cell should not wait for threads that it hardly needs, in seconds.
+THREADS_AFTER_S = 0.5
+
 
 class KernelApp(IPKernelApp):
     """ipykernel's application, cut in two at the fork."""
@@ -206,14 +209,15 @@ def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], on_ready: Callab
     """In the kernel's own process: attach, report, and serve until the kernel is shut down."""
     gc.enable()
     _reseed()
-    _restore_threads(app.blas_setters)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     app.kernel.shell.push({"load_file": make_load_file(plan.files)}, interactive=False)
     app.attach(plan.connection, plan.kernel_dir, pipes)
     _flush_on_hard_exit()
     atexit.register(app.close)
     on_ready()
-    ioloop.IOLoop.current().start()
+    loop = ioloop.IOLoop.current()
+    loop.call_later(THREADS_AFTER_S, _restore_threads, app.blas_setters)
+    loop.start()
 
 
 def _reseed() -> None:
@@ -241,7 +245,7 @@ def _loaded_libraries(part: str) -> set[str]:
 
 
 def _restore_threads(setters: Sequence[Callable[[int], object]]) -> None:
-    """OpenBLAS was told to start no threads before the fork; a kernel gets as many as it has processors."""
+    """OpenBLAS was told to start no threads before the fork; a kernel gets as many as it has processors, a little later."""
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "JE_ARROW_MALLOC_CONF"):
         os.environ.pop(name, None)
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
