@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--preload", default="")
     parser.add_argument("--fd", type=int, help="the listening socket (zygote)")
     parser.add_argument("--kernel", help="the request as JSON (init, kernel)")
-    parser.add_argument("--pipes", help="stdout, stderr and ready pipes (kernel)")
+    parser.add_argument("--pipes", help="stdout, stderr and news pipes (kernel)")
     options = parser.parse_args()
     load_package()
     roles = importlib.import_module("kernelside.roles")

@@ -31,6 +31,7 @@ from tornado import ioloop
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
 
+from .init import CELL_OVER, READY
 from .kernel import KernelSession, ThreadbookKernel, flush_streams
 from .load_file import make_load_file
 from .protocol import PENDING_FILES, PORTS, SPOOL_FILE
@@ -205,8 +206,11 @@ def freeze() -> None:
     gc.disable()
 
 
-def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], on_ready: Callable[[], None]) -> None:
-    """In the kernel's own process: attach, report, and serve until the kernel is shut down."""
+def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], news: int) -> None:
+    """In the kernel's own process: attach, report, and serve until the kernel is shut down.
+
+    ``news`` is the pipe to the init.
+    """
     gc.enable()
     _reseed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -214,10 +218,16 @@ def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], on_ready: Callab
     app.attach(plan.connection, plan.kernel_dir, pipes)
     _flush_on_hard_exit()
     atexit.register(app.close)
-    on_ready()
+    app.kernel.on_cell_over = lambda: _tell(news, CELL_OVER)
+    os.write(news, READY)
     loop = ioloop.IOLoop.current()
     loop.call_later(THREADS_AFTER_S, _restore_threads, app.blas_setters)
     loop.start()
+
+
+def _tell(news: int, what: bytes) -> None:
+    with contextlib.suppress(OSError):  # full: the init has enough to read
+        os.write(news, what)
 
 
 def _reseed() -> None:

@@ -12,6 +12,9 @@ Requests on ``init.sock`` (see :mod:`protocol`), each answered with ``{"ok": tru
 ``stop`` reason                SIGKILL, now, to everything
 ``lease``                      no end for idleness as long as this connection stands
 
+The kernel says over a pipe when it listens and when a cell is over. Code can forge that, so it counts only while no client
+is connected: then nobody else would stop the clock of a cell whose service was killed.
+
 Events: ``ready``; ``deadline`` (the SIGINT was sent); ``exit`` with the contents of ``exit.json``.
 """
 
@@ -35,29 +38,34 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LEFTOVER_LIMIT = 64 * 1024
 MAX_CLIENTS = 32
+#: What a kernel tells its init, a byte each.
+READY = b"r"
+CELL_OVER = b"o"
 
-#: Starts the kernel with (stdout pipe, stderr pipe, ready pipe) and returns its pid.
+#: Starts the kernel with these pipes and returns its pid.
 StartKernel = Callable[["Pipes"], int]
 
 
 class Pipes:
-    """The pipes between a kernel and its init: one behind each standard stream, and one that says "ready"."""
+    """The pipes between a kernel and its init: one behind each standard stream, and one for :data:`READY`, :data:`CELL_OVER`."""
 
     def __init__(self) -> None:
         self.stdout_read, self.stdout_write = os.pipe()
         self.stderr_read, self.stderr_write = os.pipe()
-        self.ready_read, self.ready_write = os.pipe()
+        self.news_read, self.news_write = os.pipe()
+        for fd in (self.news_read, self.news_write):
+            os.set_blocking(fd, False)
 
     def keep_init_side(self) -> None:
         """Close what only the kernel writes to."""
-        for fd in (self.stdout_write, self.stderr_write, self.ready_write):
+        for fd in (self.stdout_write, self.stderr_write, self.news_write):
             os.close(fd)
 
     def become_kernel_side(self) -> tuple[int, int]:
         """Put the pipes in place of file descriptors 1 and 2; return their read ends."""
         os.dup2(self.stdout_write, 1)
         os.dup2(self.stderr_write, 2)
-        for fd in (self.stdout_write, self.stderr_write, self.ready_read):
+        for fd in (self.stdout_write, self.stderr_write, self.news_read):
             os.close(fd)
         return self.stdout_read, self.stderr_read
 
@@ -100,7 +108,7 @@ class Init:
         self._pipes.keep_init_side()
         self._selector.register(server, selectors.EVENT_READ, self._accept)
         self._selector.register(wake, selectors.EVENT_READ, self._on_wake)
-        self._selector.register(self._pipes.ready_read, selectors.EVENT_READ, self._on_ready)
+        self._selector.register(self._pipes.news_read, selectors.EVENT_READ, self._on_ready)
         self._started = time.monotonic()
         status = self._serve()
         _kill_descendants()
@@ -174,6 +182,7 @@ class Init:
                 return
             client.setblocking(False)
             self._clients[client.fileno()] = client
+            self._watch_news(alone=False)
             self._selector.register(client, selectors.EVENT_READ, self._on_request)
 
     def _on_request(self, client: socket.socket) -> None:
@@ -207,6 +216,7 @@ class Init:
         self._grace = float(request["grace"])
         self._kill_at = None
         self._deadline_hit = False
+        self._news()  # of earlier cells
         return {}
 
     def _disarm(self, _request: dict[str, Any]) -> dict[str, Any]:
@@ -225,12 +235,34 @@ class Init:
         self._kill(str(request.get("reason", "stop")))
         return {}
 
-    def _on_ready(self, fd: int) -> None:
-        self._selector.unregister(fd)
-        self._ready = bool(os.read(fd, 1))
-        os.close(fd)
+    def _on_ready(self, _fd: int) -> None:
+        """The first news is that the kernel listens; what follows is looked at when it matters."""
+        self._selector.unregister(self._pipes.news_read)
+        self._ready = READY in self._news()
         if self._ready:
             self._broadcast({"event": "ready"})
+
+    def _on_cell_over(self, _fd: int) -> None:
+        """A cell that nobody watches is over: nobody else would stop its clock."""
+        news = self._news()
+        if CELL_OVER in news:
+            self._disarm({})
+            self._last_used = time.monotonic()
+        elif not news:
+            self._selector.unregister(self._pipes.news_read)
+
+    def _news(self) -> bytes:
+        with contextlib.suppress(BlockingIOError):
+            return os.read(self._pipes.news_read, 64 * 1024)
+        return b""
+
+    def _watch_news(self, *, alone: bool) -> None:
+        """Look at the kernel's news only while no client is connected: it would wake this process with every cell."""
+        if self._ready:
+            with contextlib.suppress(KeyError):
+                self._selector.unregister(self._pipes.news_read)
+            if alone:
+                self._selector.register(self._pipes.news_read, selectors.EVENT_READ, self._on_cell_over)
 
     def _on_wake(self, fd: int) -> None:
         with contextlib.suppress(BlockingIOError):
@@ -290,10 +322,12 @@ class Init:
             self._last_used = time.monotonic()
             self._selector.unregister(client)
             client.close()
+            if not self._clients:
+                self._watch_news(alone=True)
 
 
-def start_child(kernel: Callable[[Sequence[int], Callable[[], None]], None]) -> StartKernel:
-    """Return what starts a kernel as a fork of this process; ``kernel`` gets the stream pipes and a "ready" call."""
+def start_child(kernel: Callable[[Sequence[int], int], None]) -> StartKernel:
+    """Return what starts a kernel as a fork of this process; ``kernel`` gets the stream pipes and the pipe for its news."""
 
     def start(pipes: Pipes) -> int:
         init_pid = os.getpid()
@@ -306,7 +340,7 @@ def start_child(kernel: Callable[[Sequence[int], Callable[[], None]], None]) -> 
             die_with_parent(init_pid)
             streams = pipes.become_kernel_side()
             _reset_signals()
-            kernel(streams, lambda: say_ready(pipes.ready_write))
+            kernel(streams, pipes.news_write)
             status = 0
         except BaseException:  # noqa: BLE001  (nothing may return into the init's code)
             status = _report_failure()
@@ -330,12 +364,6 @@ def die_with_parent(parent: int) -> None:
     _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(71)
-
-
-def say_ready(fd: int) -> None:
-    """Tell the init that the kernel listens."""
-    os.write(fd, b"1")
-    os.close(fd)
 
 
 def _reset_signals() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import fnmatch
 import sys
+from collections.abc import Callable
 from typing import Any, cast
 
 from ipykernel.iostream import BackgroundSocket, IOPubThread
@@ -56,6 +57,7 @@ class ThreadbookKernel(IPythonKernel):
         self.limiter = DisplayLimiter()
         self._libc = ctypes.CDLL(None)
         self.spool: Any = None
+        self.on_cell_over: Callable[[], object] = lambda: None
         self._cell_msg_id = ""
 
     def set_parent(self, ident: Any, parent: Any, channel: str = "shell") -> None:
@@ -67,6 +69,13 @@ class ThreadbookKernel(IPythonKernel):
             if self.spool is not None:
                 self.spool.clear()
         super().set_parent(ident, parent, channel)
+
+    async def execute_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Run a cell, and tell the supervisor when it is over."""
+        try:
+            await super().execute_request(stream, ident, parent)
+        finally:
+            self.on_cell_over()
 
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run code; an interrupt that comes in the last moment is a result, not a lost reply."""

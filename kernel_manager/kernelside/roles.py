@@ -37,15 +37,15 @@ def kernel_role(options: Namespace) -> None:
     from . import app as kernel_app
 
     plan: KernelPlan = kernel_plan(_layout(options), json.loads(options.kernel))
-    stdout_read, stderr_read, ready_write = map(int, options.pipes.split(","))
+    stdout_read, stderr_read, news_write = map(int, options.pipes.split(","))
     app = kernel_app.build((), warm_up=False)
-    kernel_app.run(app, plan, (stdout_read, stderr_read), lambda: init.say_ready(ready_write))
+    kernel_app.run(app, plan, (stdout_read, stderr_read), news_write)
 
 
 def _start_program(options: Namespace, pipes: init.Pipes) -> int:
     request = json.loads(options.kernel)
     plan = kernel_plan(_layout(options), request)
-    passed = (pipes.stdout_read, pipes.stderr_read, pipes.ready_write)
+    passed = (pipes.stdout_read, pipes.stderr_read, pipes.news_write)
     command = [
         *(sys.executable, "-I", str(Path(__file__).parent), "kernel"),
         *("--runtime", options.runtime, "--data", options.data, "--kernel", options.kernel),

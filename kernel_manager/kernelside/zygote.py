@@ -168,7 +168,7 @@ class Zygote:
             for sock in (self._server, *self._clients):
                 sock.close()
             app = self._app
-            start_kernel = start_child(lambda pipes, ready: _become_kernel(app, plan, pipes, ready))
+            start_kernel = start_child(lambda pipes, news: _become_kernel(app, plan, pipes, news))
             Init(plan.kernel_dir, plan.idle_timeout).run(start_kernel)
         except BaseException as exc:  # noqa: BLE001  (nothing may return into the zygote's loop)
             _log(plan.kernel_dir, exc)
@@ -198,12 +198,12 @@ def kernel_plan(layout: Layout, request: dict[str, Any]) -> KernelPlan:
     return KernelPlan(kernel_dir, workspace, layout.files(str(request["user"])), float(request["idle_timeout"]), connection)
 
 
-def _become_kernel(app: Any, plan: KernelPlan, pipes: Sequence[int], ready: Callable[[], None]) -> None:
+def _become_kernel(app: Any, plan: KernelPlan, pipes: Sequence[int], news: int) -> None:
     from . import app as kernel_app
 
     os.chdir(plan.workspace)
     os.environ["HOME"] = plan.workspace
-    kernel_app.run(app, plan, pipes, ready)
+    kernel_app.run(app, plan, pipes, news)
 
 
 def main(server: socket.socket, layout: Layout, preload: Sequence[str], idle_timeout: float) -> None:
