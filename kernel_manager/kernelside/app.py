@@ -177,6 +177,8 @@ def build(preload: Sequence[str], *, warm_up: bool = True) -> KernelApp:
     os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     app = KernelApp.instance(config=config)
     app.build()
+    if "" not in sys.path:  # isolated mode leaves it out; a cell imports what lies in its working folder, as everywhere
+        sys.path.insert(0, "")
     for name in preload:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
@@ -214,7 +216,7 @@ def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], news: int) -> No
     gc.enable()
     _reseed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    app.kernel.shell.push({"load_file": make_load_file(plan.files)}, interactive=False)
+    app.kernel.shell.provide(load_file=make_load_file(plan.files))
     app.attach(plan.connection, plan.kernel_dir, pipes)
     _flush_on_hard_exit()
     atexit.register(app.close)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ctypes
 import fnmatch
 import sys
+import threading
 from collections.abc import Callable
 from typing import Any, cast
 
 from ipykernel.iostream import BackgroundSocket, IOPubThread
 from ipykernel.ipkernel import IPythonKernel
+from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_client.session import Session
 
-from .output_limits import DisplayLimiter, shorten_content
+from .output_limits import MESSAGE_LIMIT, DisplayLimiter, encodable, left_out, shorten_content
 
 DISPLAY_TYPES = {"display_data", "update_display_data", "execute_result"}
 NO_ANSWER = "nobody answered; pass the value in the code instead of asking for it"
@@ -46,19 +48,61 @@ class KernelSession(Session):
             shorten_content(content)
         return super().send(stream, msg_or_type, content, *args, **kwargs)
 
+    def serialize(self, msg: dict[str, Any], ident: Any = None) -> list[bytes]:
+        """Return the message as frames; what no frame can carry is replaced, what is too large is left out."""
+        try:
+            frames = super().serialize(msg, ident)
+        except UnicodeEncodeError:
+            msg = {**msg, "content": encodable(msg["content"])}
+            frames = super().serialize(msg, ident)
+        size = sum(map(len, frames))
+        if size > MESSAGE_LIMIT:
+            frames = super().serialize({**msg, "content": left_out(msg["content"], size)}, ident)
+        return frames
+
+
+class NoShellChannelThread:
+    """There are no subshells here; ipykernel asks this object for the main thread all the same."""
+
+    parent_thread = threading.main_thread()
+
+    def __bool__(self) -> bool:
+        return False
+
+
+class ThreadbookShell(ZMQInteractiveShell):
+    """The shell, with our functions in its namespace from the start and after each ``%reset``."""
+
+    def provide(self, **names: object) -> None:
+        """Have ``names`` in the namespace, but not among what the user made."""
+        self._provided = names
+        self.user_ns.update(names)
+        self.user_ns_hidden.update(names)
+
+    def init_user_ns(self) -> None:
+        """Make the namespace anew."""
+        super().init_user_ns()
+        self.user_ns.update(getattr(self, "_provided", {}))
+
 
 class ThreadbookKernel(IPythonKernel):
     """An IPython kernel without sockets until it is attached: it is built before the fork."""
 
     implementation = "threadbook"
+    shell_class = ThreadbookShell
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.limiter = DisplayLimiter()
+        self.shell_channel_thread = NoShellChannelThread()
         self._libc = ctypes.CDLL(None)
         self.spool: Any = None
         self.on_cell_over: Callable[[], object] = lambda: None
         self._cell_msg_id = ""
+
+    @property
+    def _supports_kernel_subshells(self) -> bool:
+        return False
 
     def set_parent(self, ident: Any, parent: Any, channel: str = "shell") -> None:
         """Take the request that is handled now; with a new cell the spool and the limits begin anew."""

@@ -19,6 +19,8 @@ FLUSHES_PER_INTERVAL = 50
 VALUE_LIMIT = 24 * 1024 * 1024
 TEXT_VALUE_LIMIT = 256 * 1024
 TRACEBACK_LIMIT = 400
+#: Bytes of one message; the service's sockets take a little more.
+MESSAGE_LIMIT = 48 * 1024 * 1024
 
 DISPLAY_BURST = 400
 DISPLAYS_PER_SECOND = 20.0
@@ -161,3 +163,25 @@ def _shorten_text(text: str) -> str:
         return text
     half = TEXT_VALUE_LIMIT // 2
     return text[:half] + cut_note(len(text) - 2 * half) + text[-half:]
+
+
+def left_out(content: Message, size: int) -> Message:
+    """Return what is sent in place of a content that makes a message of ``size`` bytes."""
+    note = f"(an output of {size:,} bytes left out: more than {MESSAGE_LIMIT:,})"
+    kept: Message = {name: content[name] for name in ("transient", "execution_count", "name", "ename", "status") if name in content}
+    if "data" in content:
+        return {**kept, "data": {"text/plain": note}, "metadata": {}}
+    if "text" in content:
+        return {**kept, "text": note}
+    return {**kept, "evalue": note, "traceback": [note]}
+
+
+def encodable(value: Any) -> Any:
+    """Return ``value`` with every character that UTF-8 cannot carry (a lone surrogate) replaced."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, dict):
+        return {encodable(key): encodable(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [encodable(item) for item in value]
+    return value

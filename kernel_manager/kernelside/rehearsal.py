@@ -76,7 +76,8 @@ def _forget(app: Any, known: set[str]) -> None:
     shell = app.kernel.shell
     for name in set(shell.user_ns) - known:
         del shell.user_ns[name]
-    shell.reset(new_session=False)
+    shell.history_manager.reset(new_session=False)
+    shell.reset(new_session=True)
     shell.execution_count = 1
     shell._last_traceback = None
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):

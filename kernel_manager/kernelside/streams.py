@@ -51,6 +51,7 @@ class KernelStream(OutStream):
         if not self._is_master_process():
             _write_all(self._fd, string)
             return len(string)
+        self._drain_pipe(reads=1)  # what children wrote until now comes first
         self._take(string, self.parent_header)
         return len(string)
 
