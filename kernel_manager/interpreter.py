@@ -79,12 +79,15 @@ async def open_interpreter(settings: Settings | None = None, *, progress: Progre
     async def environment_root() -> Path:
         return (await environments.ensure_async(progress)).root
 
-    pool = KernelPool(settings, data, runtime, environment_root)
+    def clock() -> datetime:
+        return datetime.now(UTC)
+
+    pool = KernelPool(settings, data, runtime, environment_root, clock)
     async with contextlib.AsyncExitStack() as stack:
         context = make_context()
         stack.callback(context.destroy, linger=0)
         stack.push_async_callback(pool.aclose)
-        manager = SessionManager(SessionHost(settings, data, runtime, context, pool, lambda: datetime.now(UTC)))
+        manager = SessionManager(SessionHost(settings, data, runtime, context, pool, clock))
         stack.push_async_callback(manager.aclose)
         await stack.enter_async_context(manager.culling())
         yield Interpreter(settings, manager, environments, pool)

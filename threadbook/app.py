@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
-
-from threadbook.arguments import Command
 
 if TYPE_CHECKING:
     from kernel_manager import Interpreter
@@ -33,21 +32,22 @@ async def open_interpreter() -> AsyncIterator[Interpreter]:
 
 def report(line: str) -> None:
     """Show a line about the work itself, which is never part of a command's output."""
-    print(f"threadbook: {line}", file=sys.stderr, flush=True)
+    if sys.stderr is not None:
+        print(f"threadbook: {line}", file=sys.stderr, flush=True)
 
 
-def call(command: Command, options: argparse.Namespace) -> int:
-    """Run a command to its exit status. Errors become one line on stderr, never a traceback."""
+def call(options: argparse.Namespace) -> int:
+    """Carry out ``options.function`` to its exit status. Errors become one line on stderr, never a traceback."""
     _prepare_streams()
     try:
-        status = _result(command, options)
+        status = _carry_out(options)
         _flush(sys.stdout)
     except KeyboardInterrupt:
         status = INTERRUPTED
     except BrokenPipeError:
         # Who read the output has gone, and needs no telling.
         status = OK
-    except Exception as exc:  # noqa: BLE001 - the boundary: a person gets a line, whatever went wrong
+    except Exception as exc:  # the boundary: a person gets a line, whatever went wrong
         if sys.flags.dev_mode:
             raise
         status, line = explain(exc)
@@ -82,8 +82,9 @@ def one_line(text: str) -> str:
     return " ".join(plain(text).split())
 
 
-def _result(command: Command, options: argparse.Namespace) -> int:
-    result = command(options)
+def _carry_out(options: argparse.Namespace) -> int:
+    module, _, name = options.function.partition(":")
+    result: int | Coroutine[Any, Any, int] = getattr(importlib.import_module(module), name)(options)
     return result if isinstance(result, int) else _run(result)
 
 

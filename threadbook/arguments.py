@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
-#: A command gets the parsed options and returns its exit status, now or when awaited.
-Command = Callable[[argparse.Namespace], "int | Coroutine[Any, Any, int]"]
+
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Leaves room for the longest name of a command, which argparse forgets to indent when it measures."""
+
+    def add_argument(self, action: argparse.Action) -> None:
+        super().add_argument(action)
+        if action.nargs == argparse.PARSER:
+            self._action_max_length += self._indent_increment
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -48,7 +53,7 @@ def new_parser() -> OneLineParser:
         prog="threadbook",
         description="Run Python in persistent Jupyter kernels.",
         epilog="example:\n  threadbook run 'x = 41'\n  threadbook run 'x + 1'",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and leave")
@@ -56,20 +61,32 @@ def new_parser() -> OneLineParser:
 
 
 def add_command(
-    commands: Commands[OneLineParser], name: str, *, about: str, examples: list[str], command: Command | None = None
+    commands: Commands[OneLineParser], name: str, function: str, *, about: str, examples: list[str], more: str = ""
 ) -> OneLineParser:
-    """Add a command; ``about`` is a sentence, ``examples`` are command lines. Without ``command`` it is a group."""
-    parser = commands.add_parser(
+    """Add a command that ``function`` (``module:name``) carries out.
+
+    ``about`` is a sentence, ``examples`` are command lines, ``more`` is what else a person should know.
+    """
+    parser = _add_parser(commands, name, about, examples, more)
+    parser.set_defaults(function=function)
+    return parser
+
+
+def add_group(commands: Commands[OneLineParser], name: str, *, about: str, examples: list[str]) -> Commands[OneLineParser]:
+    """Add a command that has commands of its own, and return where these go."""
+    return _add_parser(commands, name, about, examples).add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _add_parser(commands: Commands[OneLineParser], name: str, about: str, examples: list[str], more: str = "") -> OneLineParser:
+    lines = [f"example{'s' if len(examples) > 1 else ''}:", *(f"  {example}" for example in examples)]
+    return commands.add_parser(
         name,
         help=about[0].lower() + about[1:].rstrip("."),
         description=about,
-        epilog="\n".join([f"example{'s' if len(examples) > 1 else ''}:", *(f"  {example}" for example in examples)]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="\n".join([*lines, "", more] if more else lines),
+        formatter_class=_Help,
         allow_abbrev=False,
     )
-    if command is not None:
-        parser.set_defaults(command=command)
-    return parser
 
 
 def add_session_options(parser: argparse.ArgumentParser) -> None:

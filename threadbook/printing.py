@@ -56,8 +56,6 @@ class CellPrinter:
 
     def show(self, event: Event) -> None:
         """Show one event. Raises :class:`OSError` if the terminal or the file behind it takes no more."""
-        if not isinstance(event, DisplayUpdated):
-            self._show_foreign_update(event)
         match event:
             case SessionWaiting():
                 self._terminal.line(waiting_line(self._session_id, event.holder_pid))
@@ -68,7 +66,7 @@ class CellPrinter:
             case OutputReplaced():
                 self._replaced(event.index, event.output)
             case DisplayUpdated():
-                self._foreign_update = event.data
+                self._updated(event.data)
             case OutputsCleared():
                 self._terminal.restart_line()
                 self._forget()
@@ -81,7 +79,7 @@ class CellPrinter:
         self._pictures: dict[int, Path] = {}
         self._changed: dict[int, Output] = {}
         self._refreshed_at: dict[int, float] = {}
-        self._foreign_update: Mapping[str, Any] | None = None
+        self._bundles: dict[int, Mapping[str, Any]] = {}
 
     # Outputs.
 
@@ -92,6 +90,7 @@ class CellPrinter:
             self._extended(index, output["text"])
         else:
             self._shown[index] = None
+            self._bundles[index] = output.get("data", {})
             self._show_output(output, index)
 
     def _extended(self, index: int, text: str) -> None:
@@ -144,6 +143,7 @@ class CellPrinter:
 
     def _replaced(self, index: int, output: Output) -> None:
         self._changed[index] = output
+        self._bundles[index] = output.get("data", {})
         now = self._clock()
         # A figure waits for the end of the cell: what counts is how its file looks then.
         if index not in self._pictures and now - self._refreshed_at.get(index, -REFRESH_S) >= REFRESH_S:
@@ -153,14 +153,9 @@ class CellPrinter:
     def _show_changed(self, index: int) -> None:
         self._show_output(self._changed.pop(index), index)
 
-    def _show_foreign_update(self, following: Event) -> None:
-        """Show the update of an earlier cell's display.
-
-        Every output with a ``display_id`` is also announced as an update, right before it (a new one) or after
-        it (a changed one); what is left when those are taken away are updates of other cells' displays.
-        """
-        data, self._foreign_update = self._foreign_update, None
-        if data is not None and not (isinstance(following, OutputAdded) and following.output.get("data") == data):
+    def _updated(self, data: Mapping[str, Any]) -> None:
+        """Show what a display of an earlier cell became, unless an output of this cell shows the same."""
+        if data not in self._bundles.values():
             self._show_bundle(data, None)
 
     # The end.
@@ -221,17 +216,24 @@ def closing_lines(result: ExecutionResult, *, with_error: bool = True) -> Iterab
 
     Without ``with_error``, an error whose traceback was shown is not said again.
     """
-    explained = not with_error and any(output["output_type"] == "error" for output in result.outputs)
-    if not result.ok and not (result.status == "error" and explained):
-        yield f"{result.status}: {_one_line(result.cause)}" if result.cause else result.status
-    if result.state_lost:
-        yield "state lost: the session's variables are gone; the next cell runs in a fresh kernel"
+    cause = _one_line(result.cause or "")
+    if result.ok:
+        # A cell that ran well can have a cause too: why it found itself in a fresh kernel.
+        yield from [f"state lost: {cause}"] if result.state_lost else []
+    else:
+        if with_error or result.state_lost or not _has_traceback(result):
+            yield f"{result.status}: {cause}" if cause else result.status
+        yield from ["state lost: the session's variables are gone; it goes on with a fresh kernel"] if result.state_lost else []
     if result.installed_packages:
         yield f"installed: {_one_line(', '.join(result.installed_packages))}"
     for file in result.files[:_MAX_FILES_NAMED]:
         yield written_line(file)
     if len(result.files) > _MAX_FILES_NAMED:
         yield f"and {len(result.files) - _MAX_FILES_NAMED} more files in {shown_name(str(_common_folder(result.files)))}"
+
+
+def _has_traceback(result: ExecutionResult) -> bool:
+    return result.status == "error" and any(output["output_type"] == "error" for output in result.outputs)
 
 
 def written_line(file: WrittenFile) -> str:

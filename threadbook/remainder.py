@@ -5,7 +5,6 @@ A cell announces its outputs only up to its limits. Its result has what came las
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 
@@ -46,4 +45,5 @@ def _rest(shown: str, output: Output) -> str:
     live = shown.removesuffix(NOT_LIVE)
     if live == shown and shown:
         return ""
-    return str(whole[len(os.path.commonprefix([live, whole])) :])
+    same = next((place for place, pair in enumerate(zip(live, whole, strict=False)) if pair[0] != pair[1]), len(live))
+    return str(whole[same:])

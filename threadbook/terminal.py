@@ -11,7 +11,8 @@ from threadbook.control_sequences import RESET, ControlFilter, plain
 
 StreamName = Literal["stdout", "stderr"]
 
-_COLOURS = re.compile(r"(?:\x1b\[[0-9;:]*m)+\Z")
+_COLOUR = re.compile(r"\x1b\[[0-9;:]*m")
+_LAST_COLOURS = re.compile(rf"(?:{_COLOUR.pattern})+\Z")
 
 
 class Terminal:
@@ -61,15 +62,19 @@ class Terminal:
             self._write(device, "\n")
 
     def ask(self, prompt: str) -> None:
-        """Write the beginning of a line that a person is to finish; on the terminal if only one stream is one."""
-        name: StreamName = "stdout" if self.is_terminal("stdout") else "stderr"
-        self.pass_on(name, prompt)
+        """Write the beginning of a line that a person is to finish."""
+        self.pass_on(self._where_asked, prompt)
 
-    def answered(self) -> None:
-        """Take note that the person ended the line."""
-        for device in self._devices.values():
-            if device.is_terminal:
-                device.screen.is_at_start = True
+    def answered(self, *, visibly: bool) -> None:
+        """Take note that the person ended the line, which shows unless the terminal was told to hide what is typed."""
+        if visibly:
+            self._devices[self._where_asked].screen.is_at_start = True
+        else:
+            self.end_line(self._where_asked)
+
+    @property
+    def _where_asked(self) -> StreamName:
+        return "stdout" if self.is_terminal("stdout") else "stderr"
 
     def restart_line(self) -> None:
         """Let the next text overwrite the line that is being written; what is above it stays."""
@@ -108,8 +113,8 @@ class _Device:
         self.screen = _Screen()
 
     def write(self, text: str) -> None:
-        self.is_coloured = self.is_coloured or "\x1b" in text
-        if visible := _COLOURS.sub("", text):
+        self.is_coloured = self.is_coloured or _COLOUR.search(text) is not None
+        if visible := _LAST_COLOURS.sub("", text):
             self.screen.is_at_start = visible.endswith("\n")
         if self._stream is not None:
             self._stream.write(text)

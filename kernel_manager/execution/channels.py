@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import zmq
 import zmq.asyncio
 from jupyter_client.asynchronous import AsyncKernelClient
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.session import Session
 
-from kernel_manager.errors import ClosedError, KernelStartError
+from kernel_manager.errors import ClosedError, KernelStartError, ServiceError
 from kernel_manager.kernelside import protocol
 
 logger = logging.getLogger(__name__)
@@ -21,9 +23,15 @@ logger = logging.getLogger(__name__)
 Message = dict[str, Any]
 Listener = Callable[[str, Message], None]
 
-#: One message of a kernel may not be larger; libzmq drops the connection that sends one, and connects again.
+#: One message of a kernel may not be larger; libzmq gives up the connection that brings one.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 RECEIVE_QUEUE = 2_000
+#: How often is looked whether a lost connection's last messages were all read, in seconds.
+DRAIN_STEP = 0.005
+#: Messages of one channel that are handled in one go.
+FAIR_SHARE = 20
+#: Characters of a message's type and ids.
+MAX_NAME = 200
 WELCOME_TIMEOUT = 10.0
 
 
@@ -41,14 +49,15 @@ class Channels:
     """A connection to one kernel: shell, IOPub, stdin and control.
 
     Messages go to the listener of the request that they belong to (by the ``msg_id`` of their parent); with
-    ``on_other`` set, those of other clients' requests go there.
+    ``on_other`` set, those of other clients' requests go there. A connection that is lost is made again; as IOPub has
+    no memory, every listener then gets an ``iopub_welcome``: what was published before it may have been missed.
     """
 
     def __init__(self, connection: dict[str, Any], context: zmq.asyncio.Context) -> None:
         # no memory of signatures: the spool's copies are read with the same session, and told apart by their ids
         self.session = Session(digest_history_size=0)
         self._client = AsyncKernelClient(context=context, session=self.session)
-        self._client.load_connection_info(connection)
+        self._client.load_connection_info(cast("KernelConnectionInfo", connection))
         self.on_other: Listener | None = None
         self._listeners: dict[str, Listener] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -65,9 +74,12 @@ class Channels:
             "control": self._client.connect_control,
         }
         for name, connect in make.items():
-            self._sockets[name] = connect() if name == "iopub" else connect(identity=identity)
-        for name in ("iopub", "shell", "stdin", "control"):
-            self._tasks.append(asyncio.create_task(self._read(name, self._sockets[name]), name=f"kernel {name}"))
+            connected = connect() if name == "iopub" else connect(identity=identity)
+            self._sockets[name] = cast("zmq.asyncio.Socket", connected)
+        for name, socket in self._sockets.items():
+            monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
+            self._tasks.append(asyncio.create_task(self._read(name, socket), name=f"kernel {name}"))
+            self._tasks.append(asyncio.create_task(self._mend(name, socket, monitor), name=f"kernel {name} connection"))
         try:
             await asyncio.wait_for(asyncio.shield(self._welcome), WELCOME_TIMEOUT)
         except TimeoutError:
@@ -83,6 +95,7 @@ class Channels:
                 await task
         self._tasks.clear()
         for socket in self._sockets.values():
+            socket.disable_monitor()
             socket.close(linger=0)
         self._sockets.clear()
 
@@ -92,14 +105,16 @@ class Channels:
         return message
 
     def post(self, channel: str, message: Message, listener: Listener | None = None) -> None:
-        """Send a prepared request; messages about it go to ``listener`` until :meth:`forget`."""
+        """Send a prepared request; messages about it go to ``listener`` until :meth:`forget`.
+
+        Raises ClosedError after :meth:`aclose`, and ServiceError if the kernel takes nothing any more.
+        """
         socket = self._sockets.get(channel)
         if socket is None:
             raise ClosedError("the connection to the kernel is closed")
+        _send_now(socket, self.session.serialize(message))
         if listener is not None:
             self._listeners[message["header"]["msg_id"]] = listener
-        # below the high-water mark zmq.asyncio sends at once: there is nothing to wait for
-        self.session.send(socket, message)  # type: ignore[arg-type]
 
     def send(self, channel: str, msg_type: str, content: Message, listener: Listener | None = None) -> str:
         """Prepare and post a request; return its ``msg_id``."""
@@ -115,8 +130,8 @@ class Channels:
         """Stop listening for messages about a request."""
         self._listeners.pop(msg_id, None)
 
-    async def request(self, channel: str, msg_type: str, content: Message, timeout: float) -> Message:
-        """Send a request and return its reply's content; raises TimeoutError."""
+    async def request(self, channel: str, msg_type: str, content: Message, patience: float) -> Message:
+        """Send a request and return its reply's content; raises TimeoutError after ``patience`` seconds."""
         future: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
 
         def take(source: str, message: Message) -> None:
@@ -125,36 +140,86 @@ class Channels:
 
         msg_id = self.send(channel, msg_type, content, take)
         try:
-            return await asyncio.wait_for(future, timeout)
+            return await asyncio.wait_for(future, patience)
         finally:
             self.forget(msg_id)
 
     def parse(self, frames: list[bytes]) -> Message | None:
-        """Return the message in ``frames`` (from a socket or the spool), or None if it is not a signed one."""
+        """Return the message in ``frames`` (from a socket or the spool), or None if it is not a signed one.
+
+        Its header, parent header and content are dicts, and its type and ids short strings.
+        """
         try:
             _, parts = self.session.feed_identities(frames)
             message: Message = self.session.deserialize(parts, content=True)
         except Exception as exc:  # noqa: BLE001  (whatever a hostile kernel sends must not end the reader)
             logger.warning("dropped a message that a kernel sent: %s", str(exc)[:200])
             return None
+        if not _is_sound(message):
+            logger.warning("dropped a malformed message that a kernel sent")
+            return None
         return message
 
-    def answer_input(self, value: str | None, request: Message) -> None:
-        """Reply to an ``input_request``; None is the end of input."""
+    def has_waiting(self, channel: str) -> bool:
+        """Whether messages of ``channel`` have arrived that are not yet with their listeners."""
+        socket = self._sockets.get(channel)
+        return socket is not None and bool(int(socket.get(zmq.EVENTS)) & zmq.POLLIN)
+
+    def answer_input(self, value: str | None, request: Message | None = None) -> None:
+        """Reply to an ``input_request``; None is the end of input. A kernel that does not wait drops the reply."""
         content = {"value": protocol.END_OF_INPUT if value is None else value}
         self.post("stdin", self.session.msg("input_reply", content, parent=request))
 
     async def _read(self, channel: str, socket: zmq.asyncio.Socket) -> None:
-        while True:
+        for number in itertools.count(1):
             frames = await socket.recv_multipart()
             message = self.parse(frames)
             if message is not None:
                 self._dispatch(channel, message)
+            if number % FAIR_SHARE == 0:
+                # receiving what is already there does not let anybody else run
+                await asyncio.sleep(0)
+
+    async def _mend(self, channel: str, socket: zmq.asyncio.Socket, monitor: zmq.asyncio.Socket) -> None:
+        """Connect again whenever the connection is lost: libzmq does so itself, but not after a message that was too large."""
+        while True:
+            _, place = await monitor.recv_multipart()
+            endpoint = place.decode(errors="surrogateescape")
+            while self.has_waiting(channel):  # noqa: ASYNC110  (nothing tells when a socket was read to its end)
+                await asyncio.sleep(DRAIN_STEP)
+            with contextlib.suppress(zmq.ZMQError):
+                socket.disconnect(endpoint)
+            socket.connect(endpoint)
 
     def _dispatch(self, channel: str, message: Message) -> None:
-        if message["msg_type"] == "iopub_welcome" and not self._welcome.done():
-            self._welcome.set_result(None)
-        parent = message.get("parent_header") or {}
-        listener = self._listeners.get(parent.get("msg_id", ""), self.on_other)
+        if message["msg_type"] == "iopub_welcome":
+            self._on_welcome(channel, message)
+            return
+        listener = self._listeners.get(message["parent_header"].get("msg_id", ""), self.on_other)
         if listener is not None:
             listener(channel, message)
+
+    def _on_welcome(self, channel: str, message: Message) -> None:
+        if not self._welcome.done():
+            self._welcome.set_result(None)
+            return
+        for listener in list(self._listeners.values()):
+            listener(channel, message)
+
+
+def _send_now(socket: zmq.asyncio.Socket, frames: list[bytes]) -> None:
+    """Send without ever waiting: the whole service would wait."""
+    sending = socket.send_multipart(frames, flags=zmq.DONTWAIT)
+    try:
+        # with this flag it has been tried when the call returns
+        cast("asyncio.Future[object]", sending).result()
+    except zmq.Again:
+        raise ServiceError("the kernel takes no requests any more; restart the session") from None
+
+
+def _is_sound(message: Message) -> bool:
+    header, parent = message["header"], message["parent_header"]
+    if not all(isinstance(part, dict) for part in (header, parent, message["content"])):
+        return False
+    names = (header.get("msg_id"), header.get("msg_type"), parent.get("msg_id", ""))
+    return all(isinstance(name, str) and len(name) <= MAX_NAME for name in names)

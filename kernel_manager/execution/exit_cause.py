@@ -35,6 +35,9 @@ _SIGNALS = {
     "SIGINT": "the kernel was ended by an interrupt (SIGINT)",
 }
 _LAST_WORDS = 200
+#: How the interpreter's own report of a crash begins, and reasons in it that say no more than the signal.
+_DUMP = "Fatal Python error: "
+_BARE_REASONS = frozenset({"Aborted", "Bus error", "Floating point exception", "Illegal instruction", "Segmentation fault"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,13 @@ def _killed_children(evidence: ExitEvidence) -> str:
 
 
 def _last_words(evidence: ExitEvidence) -> str:
-    lines = [line for line in map(_printable, evidence.last_stderr[-10_000:].splitlines()) if line]
+    text = evidence.last_stderr
+    said, dump, rest = text.rpartition(_DUMP)
+    if dump:
+        # the stacks of a crash dump say where, its first line may say why
+        reason = rest.partition("\n")[0].strip()
+        text = said if reason in _BARE_REASONS else reason
+    lines = [line for line in map(_printable, text[-10_000:].splitlines()) if line]
     return f"; the last it wrote was: {lines[-1][:_LAST_WORDS]}" if lines else ""
 
 

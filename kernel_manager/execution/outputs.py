@@ -45,11 +45,13 @@ from kernel_manager.execution.result import Output
 _SMALL_TEXT = 2_000
 #: What a JSON value costs besides its text: about what it takes in memory.
 _NODE_BYTES = 32
+#: What an update costs besides its data.
+_UPDATE_BYTES = 500
 #: Deeper values would exhaust the stack of whoever copies, checks or writes them.
 _MAX_DEPTH = 64
 _MAX_NAME = 200
 _MAX_DISPLAY_ID = 1_000
-_MAX_EXECUTION_COUNT = 2**53
+_MAX_WHOLE_NUMBER = 2**53
 _MAX_INT_BITS = 1_024
 #: Small messages are gathered into chunks of this many characters, for a chunk has a price of its own.
 _CHUNK = 4_096
@@ -91,6 +93,7 @@ class OutputCollector:
         self._limits = limits
         self._failed = False
         self._clear_pending = False
+        self._told = _UpdateBudget(limits.max_total)
         self._reset()
 
     @property
@@ -122,7 +125,8 @@ class OutputCollector:
 
         Messages that are no outputs are ignored. ``DisplayUpdated`` comes with every message that names a
         ``display_id``, ``display_data`` and ``execute_result`` included, because outputs of earlier cells with
-        that id change too; whether there are any is for the session to know.
+        that id change too; whether there are any is for the session to know. The last of each id take ``max_total``
+        bytes together, at most: an update that would not fit is shortened or not told.
         """
         header, content = msg.get("header"), msg.get("content")
         msg_type = header.get("msg_type") if isinstance(header, dict) else None
@@ -164,7 +168,7 @@ class OutputCollector:
         events = self._update(display_id, bundle)
         output: Output = {"output_type": output_type, "data": bundle.data, "metadata": bundle.metadata}
         if output_type == "execute_result":
-            output["execution_count"] = _execution_count(content.get("execution_count"))
+            output["execution_count"] = whole_number(content.get("execution_count"))
         return events + self._add(output, bundle.cost, display_id)
 
     def _update(self, display_id: str | None, bundle: _Bundle) -> list[OutputEvent]:
@@ -175,7 +179,8 @@ class OutputCollector:
             output = {**item.output, "data": bundle.data, "metadata": bundle.metadata}
             shrunk = self._data.admit(item, output, bundle.cost)
             events += _replaced([*shrunk, item])
-        events.append(DisplayUpdated(display_id, _copied(bundle.data), _copied(bundle.metadata)))
+        if (told := self._told.admit(display_id, bundle)) is not None:
+            events.append(DisplayUpdated(display_id, _copied(told.data), _copied(told.metadata)))
         return events
 
     def _error(self, content: dict[Any, Any]) -> list[OutputEvent]:
@@ -244,7 +249,7 @@ class OutputCollector:
         """Return what of ``text`` is announced; None in ``_live_left`` says that the end was announced too."""
         if self._live_left is None:
             return ""
-        live = _clean(text[: self._live_left])
+        live = clean_text(text[: self._live_left])
         self._live_left -= len(live)
         if len(live) < len(text):
             self._live_left = None
@@ -328,7 +333,7 @@ class _TextBudget:
         if not excess or stream is not next(iter(self._streams.values())):
             excess = 0
         first, cut = stream.first.getvalue(), stream.cut + excess
-        return _clean(_joined(first, cut, last[excess:]))
+        return clean_text(_joined(first, cut, last[excess:]))
 
     def _trim(self) -> None:
         while True:
@@ -382,6 +387,30 @@ class _DataBudget:
         return item
 
 
+class _UpdateBudget:
+    """Bounds what whoever keeps the last ``DisplayUpdated`` of each ``display_id`` has to keep."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._used = 0
+        self._costs: dict[str, int] = {}
+
+    def admit(self, display_id: str, bundle: _Bundle) -> _Bundle | None:
+        """Return what may be told of an update: all of it, its short form, or nothing."""
+        if self._fits(display_id, bundle.cost):
+            return bundle
+        small = _Bundle(_small_data(bundle.data, self._limit), {}, 0)
+        return small if self._fits(display_id, _SMALL_TEXT) else None
+
+    def _fits(self, display_id: str, cost: int) -> bool:
+        cost += len(display_id) + _UPDATE_BYTES
+        used = self._used - self._costs.get(display_id, 0) + cost
+        if used > self._limit:
+            return False
+        self._used, self._costs[display_id] = used, cost
+        return True
+
+
 class _OverLimitError(Exception):
     """A value takes more than may be kept."""
 
@@ -402,7 +431,7 @@ class _Meter:
             self._spend(len(value.encode()) - len(value))
         except UnicodeEncodeError:
             self._spend(2 * len(value))
-            return _clean(value)
+            return clean_text(value)
         return value
 
     def json(self, value: object, depth: int = 0) -> Any:
@@ -520,7 +549,7 @@ def _traceback(value: object, max_text: int) -> list[str]:
     lines = [line for line in value if isinstance(line, str)] if isinstance(value, list) else []
     limit = max(max_text, _SMALL_TEXT)
     if sum(map(len, lines)) + len(lines) <= limit:
-        return [_clean(line) for line in lines]
+        return [clean_text(line) for line in lines]
     # Frontends join the lines with newlines, so one string of several lines looks the same.
     return [_clipped("\n".join(lines), limit)]
 
@@ -537,12 +566,13 @@ def _display_id(content: dict[Any, Any]) -> str | None:
     transient = content.get("transient")
     display_id = transient.get("display_id") if isinstance(transient, dict) else None
     if isinstance(display_id, str) and 0 < len(display_id) <= _MAX_DISPLAY_ID:
-        return _clean(display_id)
+        return clean_text(display_id)
     return None
 
 
-def _execution_count(value: object) -> int | None:
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_EXECUTION_COUNT:
+def whole_number(value: object) -> int | None:
+    """Return an execution count as it came, or None if it cannot be one."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_WHOLE_NUMBER:
         return value
     return None
 
@@ -550,10 +580,10 @@ def _execution_count(value: object) -> int | None:
 def _clipped(text: str, keep: int) -> str:
     """Return ``text`` without lone surrogates, and without its middle if it is longer than ``keep``."""
     if len(text) <= keep:
-        return _clean(text)
+        return clean_text(text)
     last = keep // 2
     first = keep - last
-    return _clean(_joined(text[:first], len(text) - keep, text[len(text) - last :]))
+    return clean_text(_joined(text[:first], len(text) - keep, text[len(text) - last :]))
 
 
 def _joined(first: str, cut: int, last: str) -> str:
@@ -563,7 +593,7 @@ def _joined(first: str, cut: int, last: str) -> str:
     return f"{first}{line_end}… {cut:,} characters cut …\n{last}"
 
 
-def _clean(text: str) -> str:
+def clean_text(text: str) -> str:
     """Replace lone surrogates, which UTF-8 cannot carry; the length stays the same."""
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 

@@ -10,20 +10,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TypeGuard
 
 from kernel_manager.execution.channels import Channels, Message
+from kernel_manager.execution.clock import CellClock
 from kernel_manager.execution.events import CellStarted, Event, InputRequested
 from kernel_manager.execution.exit_cause import ExitEvidence, explain_exit
-from kernel_manager.execution.outputs import OutputCollector, OutputLimits
+from kernel_manager.execution.outputs import OutputCollector, OutputLimits, clean_text, whole_number
+from kernel_manager.execution.question import Question
 from kernel_manager.execution.result import ExecutionResult, Status
 from kernel_manager.kernelside import spool
 from kernel_manager.provisioning.live_kernel import ExitReport, LiveKernel
 
 #: How long the second of (reply, idle) may keep us waiting after the first and the last output, in seconds.
 SETTLE_S = 1.0
+#: How long outputs that keep coming may put that off, in seconds.
+SETTLE_LIMIT_S = 30.0
+#: How long messages of a kernel that is gone are waited for, and how often is looked, in seconds.
+DRAIN_S = 1.0
+DRAIN_STEP_S = 0.01
+#: How long ``busy`` may take before it is looked for in the spool; then twice as long, and so on, in seconds.
+LOOK_S = 0.25
+#: How long a kernel that said it would leave may take to end, in seconds.
+LEAVE_S = 2.0
+#: How long ``input_request``, which has a socket of its own, may be ahead of ``execute_input``, in seconds.
+OVERTAKE_S = 0.5
 #: Message ids that are remembered to tell the spool's copies; the spool holds fewer.
 REMEMBERED_IDS = 50_000
+MAX_PROMPT = 10_000
+MAX_CAUSE = 1_000
+LEFT_CAUSE = "the cell called exit() or quit(), which ended its kernel; the session's variables are lost"
 
 Emit = Callable[[Event], None]
 
@@ -49,16 +66,23 @@ class CellRun:
         self._loop = asyncio.get_running_loop()
         self.collector = OutputCollector(limits.outputs)
         self.msg_id = ""
+        self._sent_at: float | None = None
+        self._started = False
         self._execution_count: int | None = None
         self._reply: Message | None = None
         self._idle = False
         self._resumed = False
+        self._replaying = False
         self._deadline_hit = False
         self._interrupted = False
         self._seen: set[str] = set()
-        self._clock = _Clock(kernel, limits)
-        self._input: _Input | None = None
+        self._clock = CellClock(kernel, limits.timeout, limits.grace)
+        self._dates = _Dates()
+        self._questions: set[Question] = set()
+        self._held: list[Message] = []
+        self._looking: asyncio.TimerHandle | None = None
         self._settling: asyncio.TimerHandle | None = None
+        self._settle_until: float | None = None
         self._done: asyncio.Future[None] = self._loop.create_future()
 
     def prepare(self, code: str) -> str:
@@ -78,7 +102,9 @@ class CellRun:
     def send(self) -> None:
         """Send the prepared request to the kernel."""
         self._watch_kernel()
+        self._sent_at = self._loop.time()
         self._channels.post("shell", self._request, self._on_message)
+        self._looking = self._loop.call_later(LOOK_S, self._look_for_start, LOOK_S)
 
     def resume(self, msg_id: str, *, deadline_hit: bool) -> None:
         """Follow a cell that an earlier process sent. Its reply will not come to us, so the spool and ``idle`` decide."""
@@ -86,9 +112,12 @@ class CellRun:
         self._watch_kernel()
         self._channels.listen(msg_id, self._on_message)
         self._read_spool()
-        if not self._done.done() and self._kernel.alive:
-            # the kernel answers this after the cell, or at once if the cell never reached it
-            self._channels.send("shell", "kernel_info_request", {}, self._on_asked)
+        if self._done.done() or not self._kernel.alive:
+            return
+        if not self._kernel.was_running:
+            self._take_over_clock()
+        # the kernel answers this after the cell, or at once if the cell never reached it
+        self._channels.send("shell", "kernel_info_request", {}, self._on_asked)
 
     async def finished(self) -> ExecutionResult:
         """Wait for the end and return the result; ``files`` is left to the caller."""
@@ -98,15 +127,15 @@ class CellRun:
             self._leave()
         if not self._kernel.alive:
             return self._death(self._kernel.exited.result())
+        self._show_pages()
         return self._result(self._status(), self._cause())
 
     def interrupt(self, *, insist: bool = False) -> None:
         """Interrupt the cell, as a person's Ctrl-C would; who insists has the kernel ended after the grace time."""
         self._interrupted = True
-        if self._input is not None:
-            self._input.cancel()
+        self._forget_questions()
         if insist:
-            self._kernel.arm(0, self._limits.grace)
+            self._clock.insist()
         else:
             self._kernel.send_signal()
 
@@ -116,15 +145,28 @@ class CellRun:
         self._kernel.on_deadline = self._on_deadline
         self._kernel.exited.add_done_callback(self._on_exit)
 
+    def _take_over_clock(self) -> None:
+        """The dead driver had stopped the clock, or never started it: the code may wait for an answer that nobody can give."""
+        self._clock.start()
+        self._channels.answer_input(None)
+
+    def _look_for_start(self, waited: float) -> None:
+        """Code that never lets go of the interpreter keeps ``busy`` from being sent; in the spool it is all the same."""
+        if not self._clock.was_started:
+            self._read_spool()
+            self._looking = self._loop.call_later(2 * waited, self._look_for_start, 2 * waited)
+
     def _on_deadline(self) -> None:
-        self._deadline_hit = not self._interrupted
+        # a cell before this one may have been at its end when its time was: what is said of it comes late
+        self._deadline_hit = self._clock.is_up if self._clock.was_started else not self._interrupted
 
     def _on_exit(self, _: object) -> None:
-        self._finish()
+        """The kernel is gone; what it had sent is still on its way."""
+        self._settle_within(DRAIN_S)
+        self._drain()
 
     def _on_message(self, channel: str, message: Message) -> None:
-        msg_id = message["header"].get("msg_id", "")
-        if channel == "iopub" and not self._is_new(msg_id):
+        if channel == "iopub" and not self._is_new(message["header"]["msg_id"]):
             return
         if channel == "shell":
             self._reply = message["content"]
@@ -136,42 +178,82 @@ class CellRun:
 
     def _on_iopub(self, message: Message) -> None:
         kind, content = message["msg_type"], message["content"]
+        self._dates.add(message["header"].get("date"))
         if kind == "status":
-            self._on_status(content.get("execution_state"))
+            self._on_status(content.get("execution_state"), message["header"].get("date"))
+        elif kind == "iopub_welcome":
+            # it may be one for somebody else; then nothing in the spool is new
+            self._read_spool()
         elif kind == "execute_input":
-            self._on_execute_input(content)
+            self._begin(whole_number(content.get("execution_count")))
         else:
-            for event in self.collector.handle(message):
-                self._emit(event)
+            self._collect(message)
             if self._settling is not None:
                 self._settle()
 
-    def _on_status(self, state: object) -> None:
+    def _on_status(self, state: object, date: object) -> None:
         if state == "busy":
             if not self._resumed:
-                self._clock.start()
+                self._clock.start(self._head_start(date))
         elif state == "idle":
             self._clock.stop()
             self._idle = True
             self._settle()
 
-    def _on_execute_input(self, content: Message) -> None:
-        count = content.get("execution_count")
-        self._execution_count = count if isinstance(count, int) else None
-        self._emit(CellStarted(self._execution_count))
+    def _head_start(self, busy_since: object) -> float:
+        """Seconds that the code has run when its ``busy`` is found in the spool; nobody may claim less than nothing."""
+        if not self._replaying or not is_moment(busy_since) or self._sent_at is None:
+            return 0.0
+        age = (datetime.now(UTC) - busy_since).total_seconds()
+        return min(max(age, 0.0), self._loop.time() - self._sent_at)
 
-    def _on_input_request(self, message: Message) -> None:
-        content = message["content"]
-        self._clock.stop()
-        self._input = _Input(self._loop, self._limits.input_timeout, lambda value: self._on_answer(message, value))
-        self._emit(InputRequested(str(content.get("prompt", ""))[:10_000], content.get("password") is True, self._input.answer))
+    def _begin(self, execution_count: int | None) -> None:
+        """The kernel runs the cell; questions that overtook this message can be asked now."""
+        if self._started:
+            return
+        self._started = True
+        self._execution_count = execution_count
+        self._emit(CellStarted(execution_count))
+        held, self._held = self._held, []
+        for request in held:
+            self._ask(request)
+
+    def _on_input_request(self, request: Message) -> None:
+        self._clock.pause()
+        if self._started:
+            self._ask(request)
+            return
+        self._held.append(request)
+        self._loop.call_later(OVERTAKE_S, self._begin, None)
+
+    def _ask(self, request: Message) -> None:
+        if self._done.done():
+            return
+        content = request["content"]
+
+        def deliver(value: str | None) -> None:
+            self._questions.discard(question)
+            self._on_answer(request, value)
+
+        question = Question(self._limits.input_timeout, deliver)
+        self._questions.add(question)
+        prompt = clean_text(str(content.get("prompt", ""))[:MAX_PROMPT])
+        self._emit(InputRequested(prompt, content.get("password") is True, question.answer))
 
     def _on_answer(self, request: Message, value: str | None) -> None:
-        self._input = None
         if self._done.done() or not self._kernel.alive:
             return
-        self._clock.start()
+        if not self._questions:
+            self._clock.resume()
         self._channels.answer_input(value, request)
+
+    def _forget_questions(self) -> None:
+        """Nobody waits for answers any more; what the code does instead takes its time."""
+        for question in self._questions:
+            question.cancel()
+        self._questions.clear()
+        self._held.clear()
+        self._clock.resume()
 
     def _on_asked(self, channel: str, _message: Message) -> None:
         """The kernel is free: everything that the resumed cell will ever publish is in the spool."""
@@ -192,14 +274,44 @@ class CellRun:
         """Finish if both signs are there; else give the other one a moment, and then do without."""
         if self._settling is not None:
             self._settling.cancel()
-        if self._idle and (self._reply is not None or self._resumed):
-            self._finish()
-        else:
+        self._settle_within(SETTLE_LIMIT_S)
+        if not self._idle or (self._reply is None and not self._resumed):
             self._settling = self._loop.call_later(SETTLE_S, self._finish_without)
+        elif self._is_leaving:
+            self._settling = self._loop.call_later(LEAVE_S, self._kernel.kill, "stop")
+        else:
+            self._finish()
 
     def _finish_without(self) -> None:
+        if self._channels.has_waiting("iopub") and not self._settled:
+            self._settling = self._loop.call_later(SETTLE_S, self._finish_without)
+            return
         self._read_spool()
         self._finish()
+
+    def _drain(self) -> None:
+        if self._channels.has_waiting("iopub") and not self._settled:
+            self._loop.call_later(DRAIN_STEP_S, self._drain)
+        else:
+            self._finish()
+
+    def _settle_within(self, seconds: float) -> None:
+        until = self._loop.time() + seconds
+        self._settle_until = until if self._settle_until is None else min(until, self._settle_until)
+
+    @property
+    def _settled(self) -> bool:
+        return self._settle_until is not None and self._loop.time() >= self._settle_until
+
+    @property
+    def _is_leaving(self) -> bool:
+        """Whether the cell called ``exit()`` or ``quit()``: the kernel ends after its reply, a moment later."""
+        return any(entry.get("keepkernel") is not True for entry in self._payload("ask_exit"))
+
+    def _payload(self, source: str) -> list[Message]:
+        payload = (self._reply or {}).get("payload")
+        entries = payload if isinstance(payload, list) else []
+        return [entry for entry in entries if isinstance(entry, dict) and entry.get("source") == source]
 
     def _finish(self) -> None:
         if not self._done.done():
@@ -207,39 +319,56 @@ class CellRun:
 
     def _leave(self) -> None:
         self._clock.stop()
-        if self._settling is not None:
-            self._settling.cancel()
-        if self._input is not None:
-            self._input.cancel()
+        for timer in (self._settling, self._looking):
+            if timer is not None:
+                timer.cancel()
+        self._forget_questions()
         self._channels.forget(self.msg_id)
         self._kernel.on_deadline = None
         self._kernel.exited.remove_done_callback(self._on_exit)
 
     def _read_spool(self) -> None:
+        self._replaying = True
         for frames in spool.read_spool(self._kernel.folder.spool):
             message = self._channels.parse(frames)
-            if message is not None and (message.get("parent_header") or {}).get("msg_id") == self.msg_id:
+            if message is not None and message["parent_header"].get("msg_id") == self.msg_id:
                 self._on_message("iopub", message)
+        self._replaying = False
+
+    def _show_pages(self) -> None:
+        """What ``name?`` has to say comes with the reply; as in JupyterLab, it is an output like any other."""
+        for page in self._payload("page"):
+            content: Message = {"data": page.get("data"), "metadata": {}}
+            self._collect({"header": {"msg_type": "display_data"}, "msg_type": "display_data", "content": content})
+
+    def _collect(self, message: Message) -> None:
+        for event in self.collector.handle(message):
+            self._emit(event)
 
     def _read_last_words(self, report: ExitReport) -> None:
         """What the kernel had printed but not published, and what was left in its pipes."""
         for name, leftover in (("stdout", report.stdout), ("stderr", report.stderr)):
             text = spool.read_pending(self._kernel.folder.pending(name)) + leftover
             if text:
-                message = {"header": {"msg_type": "stream"}, "msg_type": "stream", "content": {"name": name, "text": text}}
-                for event in self.collector.handle(message):
-                    self._emit(event)
+                content = {"name": name, "text": text}
+                self._collect({"header": {"msg_type": "stream"}, "msg_type": "stream", "content": content})
 
     # --- the result -----------------------------------------------------------------------------------------------
 
+    @property
+    def _failed(self) -> bool:
+        reply = self._reply or {}
+        return bool(reply.get("status", "error" if self.collector.failed else "ok") != "ok")
+
     def _status(self) -> Status:
         reply = self._reply or {}
-        failed = reply.get("status", "error" if self.collector.failed else "ok") != "ok"
-        if self._deadline_hit:
+        was_interrupted = reply.get("ename") == "KeyboardInterrupt"
+        # the interrupt's effect may reach us before the word that it was sent
+        if self._deadline_hit or (was_interrupted and not self._interrupted and self._clock.is_up):
             return "timeout"
-        if self._interrupted or reply.get("ename") == "KeyboardInterrupt":
-            return "interrupted" if failed else "ok"
-        return "error" if failed else "ok"
+        if self._interrupted or was_interrupted:
+            return "interrupted" if self._failed else "ok"
+        return "error" if self._failed else "ok"
 
     def _cause(self) -> str | None:
         status = self._status()
@@ -255,17 +384,17 @@ class CellRun:
         reply = self._reply or {}
         if reply.get("status") == "aborted":
             return "the kernel did not run the cell because an earlier one had failed; run it again"
-        if "ename" in reply:
-            return f"{reply['ename']}: {reply.get('evalue', '')}".strip()[:2_000]
-        for output in reversed(self.collector.outputs):
-            if output["output_type"] == "error":
-                return f"{output['ename']}: {output['evalue']}".strip()[:2_000]
-        return "the cell failed"
+        errors = [output for output in self.collector.outputs if output["output_type"] == "error"]
+        # an error while a result was shown is not in the reply: its name is "NoneType" there
+        error = reply if reply.get("ename", "NoneType") != "NoneType" else errors[-1] if errors else None
+        return "the cell failed" if error is None else error_line(error["ename"], error.get("evalue", ""))
 
     def _death(self, report: ExitReport) -> ExecutionResult:
         self._read_spool()
         self._read_last_words(report)
-        if report.killed_by == "deadline" and self._interrupted:
+        if self._is_leaving:
+            return self._result("died", LEFT_CAUSE, state_lost=True)
+        if report.killed_by == "deadline" and self._interrupted and not self._deadline_hit:
             return self._result("interrupted", "the cell ignored the interrupt, so its kernel was ended", state_lost=True)
         if report.killed_by == "deadline" or (self._deadline_hit and report.signal is not None):
             return self._result("timeout", self._killed_cause(), state_lost=True)
@@ -284,52 +413,49 @@ class CellRun:
             status=status,
             execution_count=self._execution_count,
             outputs=self.collector.outputs,
-            duration_s=round(self._clock.elapsed, 6),
+            duration_s=round(self._duration(), 6),
             cause=cause,
             state_lost=state_lost,
         )
 
-
-class _Clock:
-    """Counts the time in which the code runs, and has the kernel's supervisor hold what is left of it."""
-
-    def __init__(self, kernel: LiveKernel, limits: CellLimits) -> None:
-        self._kernel = kernel
-        self._limits = limits
-        self._loop = asyncio.get_running_loop()
-        self._started: float | None = None
-        self.elapsed = 0.0
-
-    def start(self) -> None:
-        if self._started is None:
-            self._started = self._loop.time()
-            self._kernel.arm(max(self._limits.timeout - self.elapsed, 0.001), self._limits.grace)
-
-    def stop(self) -> None:
-        if self._started is not None:
-            self.elapsed += self._loop.time() - self._started
-            self._started = None
-            self._kernel.disarm()
+    def _duration(self) -> float:
+        """Seconds on the clock; if it never ran because ``busy`` did not come in time, the best that is known instead."""
+        if self._sent_at is None:
+            return self._dates.span
+        return self._clock.spent if self._clock.was_started else self._loop.time() - self._sent_at
 
 
-class _Input:
-    """One question of the code; answered once, by whoever is first or by the time-out."""
+class _Dates:
+    """From when to when the kernel says that it sent messages."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout: float, deliver: Callable[[str | None], None]) -> None:
-        self._loop = loop
-        self._deliver: Callable[[str | None], None] | None = deliver
-        self._timer = loop.call_later(timeout, self.answer, None)
+    def __init__(self) -> None:
+        self._first: datetime | None = None
+        self._last: datetime | None = None
 
-    def answer(self, value: str | None) -> None:
-        """Pass the answer on. A second answer, or one that comes too late, does nothing."""
-        deliver, self._deliver = self._deliver, None
-        self._timer.cancel()
-        if deliver is not None:
-            deliver(value)
+    def add(self, date: object) -> None:
+        if is_moment(date):
+            self._first = self._first or date
+            self._last = date
 
-    def cancel(self) -> None:
-        self._deliver = None
-        self._timer.cancel()
+    @property
+    def span(self) -> float:
+        """Seconds."""
+        if self._first is None or self._last is None:
+            return 0.0
+        return max(0.0, (self._last - self._first).total_seconds())
+
+
+def is_moment(date: object) -> TypeGuard[datetime]:
+    """Whether a date in a message's header is one that can be told from others."""
+    return isinstance(date, datetime) and date.tzinfo is not None
+
+
+def error_line(ename: object, evalue: object) -> str:
+    """An exception in one line: its name and the first line of what it says."""
+    lines = str(evalue).strip().splitlines()
+    more = " …" if len(lines) > 1 else ""
+    line = f"{ename}: {lines[0]}{more}" if lines else str(ename)
+    return clean_text(line if len(line) <= MAX_CAUSE else f"{line[:MAX_CAUSE]}…")
 
 
 def evidence_of(report: ExitReport) -> ExitEvidence:
@@ -339,7 +465,7 @@ def evidence_of(report: ExitReport) -> ExitEvidence:
         signal=report.signal,
         killed_by_us=_KILLERS.get(report.killed_by or ""),
         peak_memory_bytes=report.peak_memory_bytes,
-        last_stderr=report.stderr[-2_000:],
+        last_stderr=report.stderr,
     )
 
 

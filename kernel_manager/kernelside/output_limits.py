@@ -168,7 +168,9 @@ def _shorten_text(text: str) -> str:
 def left_out(content: Message, size: int) -> Message:
     """Return what is sent in place of a content that makes a message of ``size`` bytes."""
     note = f"(an output of {size:,} bytes left out: more than {MESSAGE_LIMIT:,})"
-    kept: Message = {name: content[name] for name in ("transient", "execution_count", "name", "ename", "status") if name in content}
+    kept: Message = {
+        name: content[name] for name in ("transient", "execution_count", "name", "ename", "status") if name in content
+    }
     if "data" in content:
         return {**kept, "data": {"text/plain": note}, "metadata": {}}
     if "text" in content:

@@ -37,7 +37,7 @@ _CELL_TIMEOUT_S = 30.0
 
 def rehearse(app: Any) -> None:
     """Run :data:`CELLS` in ``app``'s kernel as a client would, and forget them."""
-    known = set(app.kernel.shell.user_ns)
+    own = dict(app.kernel.shell.user_ns)
     with tempfile.TemporaryDirectory(prefix="tb-") as folder, _standard_streams(), _pipes() as pipes:
         connection = {"transport": "ipc", "ip": os.path.join(folder, "k"), "key": "rehearsal", **PORTS}
         app.attach(connection, folder, pipes)
@@ -45,7 +45,7 @@ def rehearse(app: Any) -> None:
             ioloop.IOLoop.current().run_sync(lambda: _play(connection))
         finally:
             app.detach()
-    _forget(app, known)
+    _forget(app, own)
 
 
 async def _play(connection: dict[str, Any]) -> None:
@@ -72,12 +72,13 @@ async def _request(session: Session, shell: Any, msg_type: str, content: dict[st
     await asyncio.wait_for(shell.recv_multipart(), _CELL_TIMEOUT_S)
 
 
-def _forget(app: Any, known: set[str]) -> None:
+def _forget(app: Any, own: dict[str, Any]) -> None:
+    """Put the shell back to where it was; ``own`` is its namespace from before."""
     shell = app.kernel.shell
-    for name in set(shell.user_ns) - known:
-        del shell.user_ns[name]
     shell.history_manager.reset(new_session=False)
     shell.reset(new_session=True)
+    # a reset drops what makes the namespace a module (__spec__ and the like), and new processes want that
+    shell.user_ns.update({name: value for name, value in own.items() if name.startswith("__")})
     shell.execution_count = 1
     shell._last_traceback = None
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):

@@ -67,6 +67,8 @@ class KernelStream(OutStream):
 
     def flush(self) -> None:
         """Publish what waits; requests that come too fast are left to the timer."""
+        if not self._is_master_process():
+            return  # a child has nothing to publish, and must not read what is meant for its parent
         self._drain_pipe()
         if not self._texts:
             return

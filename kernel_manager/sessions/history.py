@@ -176,14 +176,17 @@ class SessionHistory:
 
 
 class History:
-    """The log in one file. One caller at a time; a file that is not there reads as an empty history."""
+    """The log in one file. One caller at a time; a file that is not there reads as an empty history.
+
+    The file is open only while it is used: a service has many sessions.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], datetime], *, max_line_bytes: int = MAX_LINE_BYTES) -> None:
-        """Name the file and the clock that dates the records. Nothing is opened before it is needed."""
+        """Name the file and the clock that dates the records. Nothing is opened yet."""
         self._path = path
         self._clock = clock
         self._max_line_bytes = max_line_bytes
-        self._fd: int | None = None
+        self._unsynced = False
         self._seen: _Extent | None = None
         self._missed = False
         self._closed = False
@@ -196,14 +199,14 @@ class History:
         """
         self._check_open()
         line = self._line(record)
-        with _storage_errors(self._path):
-            fd = self._descriptor()
+        with _storage_errors(self._path), _opened(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as fd:
             before = os.fstat(fd)
             self._missed = self._missed or _extent(before) != self._seen
             written = _append_line(fd, line, before.st_size, durable)
             if durable and before.st_size == 0:
                 _sync_folder(self._path.parent)
             self._seen = (before.st_dev, before.st_ino, before.st_size + written)
+        self._unsynced = not durable
 
     def read(self) -> SessionHistory:
         """Read the whole log. Damaged lines are counted, records and fields of a later version passed over."""
@@ -234,17 +237,15 @@ class History:
         return self._missed or found != self._seen
 
     def sync(self) -> None:
-        """Force what was appended to disk; nothing happens when it is closed or nothing was appended."""
-        if self._fd is not None:
-            with suppress(OSError):
-                os.fdatasync(self._fd)
+        """Force what was appended to disk; nothing happens when nothing was. May be called from another thread."""
+        if self._unsynced:
+            self._unsynced = False
+            with suppress(OSError, StorageError), _opened(self._path, os.O_RDONLY) as fd:
+                _sync(fd)
 
     def close(self) -> None:
-        """Close the file. Closing twice does nothing."""
+        """Use it no more. Closing twice does nothing."""
         self._closed = True
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -259,14 +260,10 @@ class History:
             raise StorageError(f"A record of {len(line)} bytes does not fit into a line of {self._path}; make the cell smaller.")
         return line
 
-    def _descriptor(self) -> int:
-        """Return the descriptor of the file that has the name now: somebody may have replaced it."""
-        if self._fd is not None and not _is_at(self._fd, self._path):
-            fd, self._fd = self._fd, None
-            os.close(fd)
-        if self._fd is None:
-            self._fd = _open_regular(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
-        return self._fd
+
+def read_log(path: Path) -> SessionHistory:
+    """Read the log in a file that somebody else may be writing; as :meth:`History.read`."""
+    return History(path, lambda: datetime.now(UTC)).read()
 
 
 def timestamp(moment: datetime) -> str:
@@ -569,10 +566,13 @@ def _open_regular(path: Path, flags: int) -> int:
     return fd
 
 
-def _is_at(fd: int, path: Path) -> bool:
-    with suppress(FileNotFoundError):
-        return os.path.samestat(os.fstat(fd), path.stat(follow_symlinks=False))
-    return False
+@contextmanager
+def _opened(path: Path, flags: int) -> Iterator[int]:
+    fd = _open_regular(path, flags)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _append_line(fd: int, line: bytes, size: int, durable: bool) -> int:

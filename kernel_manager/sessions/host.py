@@ -20,10 +20,13 @@ class KernelSource(Protocol):
     """Gives sessions their kernels, within the operator's limits."""
 
     async def start(self, user_id: str, session_id: str, request: KernelRequest) -> tuple[LiveKernel, str]:
-        """Return a new kernel and its environment's generation. ``request.kernel_id`` is empty: it is given here.
+        """Return a new kernel and its environment's generation. Called by whoever holds the session's lock.
 
         Raises LimitError when no room can be made, KernelStartError when no kernel comes up.
         """
+
+    async def clear(self) -> None:
+        """Write down the end of kernels that ended with nobody there, and remove their folders."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,14 @@
-"""Whoever drives a session holds this lock; a kill releases it, and what it says then tells what was going on."""
+"""Whoever drives a session holds its lock; a kill releases it, and what it says then tells what was going on."""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
+import itertools
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +16,95 @@ from kernel_manager.errors import StorageError
 
 #: How often a waiting process looks again, in seconds: grows from the first to the last.
 _WAITS = (0.01, 0.02, 0.05, 0.1)
-_NOTE_SIZE = 512
+#: Failures after which a wait is worth telling: who only asks whether a lock is held has it for an instant.
+_TELLING_FAILURE = 3
+_NOTE_SIZE = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class RunningCell:
-    """The cell that the holder sent to a kernel and has not yet recorded as finished."""
-
-    cell_id: str
-    msg_id: str
-    kernel_id: str
-
-
-class SessionLock:
-    """An exclusive lock on a session's folder, with a note about the running cell in the lock's own file."""
+class FileLock:
+    """An exclusive lock that several processes know by its file; the system releases it when its holder ends."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd: int | None = None
 
-    async def acquire(self, on_wait: Callable[[int | None], None]) -> None:
-        """Take the lock. While another process has it, wait; ``on_wait`` is told that process's pid, once."""
+    async def acquire(self, on_failure: Callable[[], None] = lambda: None) -> None:
+        """Take the lock, however long that takes; raises StorageError if its file cannot be used."""
         fd = self._open()
         try:
-            attempt = 0
-            while not _try_lock(fd):
-                if attempt == 0:
-                    on_wait(_read(fd).get("pid"))
-                await asyncio.sleep(_WAITS[min(attempt, len(_WAITS) - 1)])
-                attempt += 1
+            for wait in itertools.chain(_WAITS, itertools.repeat(_WAITS[-1])):
+                if _try_lock(fd):
+                    break
+                on_failure()
+                await asyncio.sleep(wait)
         except BaseException:
             os.close(fd)
             raise
         self._fd = fd
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        fd = self._open()
+        if _try_lock(fd):
+            self._fd = fd
+            return True
+        os.close(fd)
+        return False
+
+    def release(self) -> None:
+        """Let the next one in."""
+        if self._fd is not None:
+            fd, self._fd = self._fd, None
+            os.close(fd)
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as exc:
+            raise StorageError(f"cannot open {self._path} ({exc.strerror}); check the folder's owner and free space") from exc
+
+
+@dataclass(frozen=True, slots=True)
+class RunningCell:
+    """The cell that the holder sent to a kernel and has not yet recorded as finished. ``timeout`` is in seconds."""
+
+    cell_id: str
+    msg_id: str
+    kernel_id: str
+    timeout: float | None = None
+
+
+class SessionLock(FileLock):
+    """The lock of a session. Its file also has a note: who holds it, and which cell runs.
+
+    Who waits holds a second lock, the turnstile, so that a holder who comes again at once does not overtake.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self._turnstile = FileLock(path.with_name(f"{path.name}.next"))
+
+    async def drive(self, on_wait: Callable[[int | None], None]) -> None:
+        """Take the lock. If that takes a while, ``on_wait`` is told the holder's pid, once."""
+        failures = itertools.count(1)
+
+        def on_failure() -> None:
+            if next(failures) == _TELLING_FAILURE:
+                on_wait(self._holder())
+
+        await self._turnstile.acquire(on_failure)
+        try:
+            await self.acquire(on_failure)
+        finally:
+            self._turnstile.release()
+        self._sign()
+
+    def try_drive(self) -> bool:
+        """Take the lock if it is free."""
+        if not self.try_acquire():
+            return False
+        self._sign()
+        return True
 
     def held_elsewhere(self) -> bool:
         """Whether another process (or another holder in this one) has the lock now."""
@@ -69,23 +126,30 @@ class SessionLock:
             return None
 
     def note(self, cell: RunningCell | None) -> None:
-        """Write down the holder and its running cell."""
+        """Write down the holder and its running cell; raises StorageError."""
         assert self._fd is not None
-        fields = {name: getattr(cell, name) for name in RunningCell.__slots__} if cell else None
-        # one write of one size: a kill leaves the old note or the new one
-        os.pwrite(self._fd, json.dumps({"pid": os.getpid(), "cell": fields}).encode().ljust(_NOTE_SIZE), 0)
-
-    def release(self) -> None:
-        """Let the next one in."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
-
-    def _open(self) -> int:
+        fields = asdict(cell) if cell else None
+        note = json.dumps({"pid": os.getpid(), "cell": fields}).encode().ljust(_NOTE_SIZE)
         try:
-            return os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            # one write of one size: a kill leaves the old note or the new one
+            os.pwrite(self._fd, note, 0)
         except OSError as exc:
-            raise StorageError(f"cannot open {self._path} ({exc.strerror}); check the folder's owner and free space") from exc
+            raise StorageError(f"cannot write {self._path} ({exc.strerror}); free some space and run the cell again") from exc
+
+    def _sign(self) -> None:
+        try:
+            self.note(self.left_running())
+        except StorageError:
+            self.release()
+            raise
+
+    def _holder(self) -> int | None:
+        fd = self._open()
+        try:
+            pid = _read(fd).get("pid")
+        finally:
+            os.close(fd)
+        return pid if isinstance(pid, int) else None
 
 
 def _try_lock(fd: int) -> bool:

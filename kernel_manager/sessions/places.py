@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,15 +49,20 @@ class SessionPlaces:
 
     @property
     def exists(self) -> bool:
-        """Whether the session was ever created."""
-        return self.history.exists()
+        """Whether the session was ever created; a history without a line is one that a full disk left."""
+        try:
+            return self.history.stat().st_size > 0
+        except OSError:
+            return False
 
     def create(self) -> None:
         """Make the folders; raises StorageError."""
         try:
             self.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as exc:
-            raise StorageError(f"cannot make {self.workspace} ({exc.strerror}); check DATA_DIR, its owner and free space") from exc
+            raise StorageError(
+                f"cannot make {self.workspace} ({exc.strerror}); check DATA_DIR, its owner and free space"
+            ) from exc
 
 
 class DataFolder:
@@ -71,9 +77,12 @@ class DataFolder:
             (self.root / "sessions").mkdir(mode=0o700, parents=True, exist_ok=True)
             probe = self.root / ".writable"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)
+            os.scandir(self.root / "sessions").close()
         except OSError as exc:
-            raise StorageError(f"the data folder {self.root} cannot be used ({exc.strerror}); set DATA_DIR or free some space") from exc
+            raise StorageError(
+                f"the data folder {self.root} cannot be used ({exc.strerror}); set DATA_DIR or free some space"
+            ) from exc
 
     def session(self, user_id: str, session_id: str) -> SessionPlaces:
         """The places of a session that may or may not exist."""

@@ -8,39 +8,40 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from kernel_manager.errors import ClosedError
+from kernel_manager.errors import ClosedError, KernelStartError, ServiceError, StorageError
 from kernel_manager.execution.artifacts import ArtifactLimits, changed, snapshot
-from kernel_manager.execution.channels import Channels
+from kernel_manager.execution.channels import Message
 from kernel_manager.execution.events import CellFinished, DisplayUpdated, Event, OutputReplaced, SessionWaiting
 from kernel_manager.execution.outputs import OutputLimits
 from kernel_manager.execution.result import ExecutionResult, Output
-from kernel_manager.execution.runner import CellLimits, CellRun, evidence_of
-from kernel_manager.execution.exit_cause import explain_exit
+from kernel_manager.execution.runner import CellLimits, CellRun
 from kernel_manager.files.shelf import Shelf
-from kernel_manager.provisioning.launcher import KernelRequest
-from kernel_manager.provisioning.live_kernel import ExitReport, LiveKernel
 from kernel_manager.sessions import history as log
+from kernel_manager.sessions.asked_cell import AskedCell, Emit
+from kernel_manager.sessions.cell_log import CellLog
 from kernel_manager.sessions.history import History, SessionHistory
 from kernel_manager.sessions.host import SessionHost
-from kernel_manager.sessions.kernel_record import KernelRecord
 from kernel_manager.sessions.lock import RunningCell, SessionLock
+from kernel_manager.sessions.owner import Owner
 from kernel_manager.sessions.recorder import Recorder
+from kernel_manager.sessions.recovery import recover
+from kernel_manager.sessions.session_kernel import SessionKernel, State
+from kernel_manager.sessions.sync_soon import SyncSoon
 
-State = Literal["starting", "idle", "busy", "dead"]
+logger = logging.getLogger(__name__)
 
-#: Ends of a kernel that the user asked for: no surprise, so nothing to explain with the next cell.
-_ASKED_FOR = {"stop", "restart"}
 #: Events that wait for a slow consumer; beyond that, repaints of one output are left out.
 _QUEUE_LIMIT = 5_000
 _COMPLETION_TIMEOUT_S = 3.0
-#: How long a finished cell may lie in the system's cache before it is forced to disk, in seconds.
-_SYNC_DELAY_S = 1.0
+#: How long `stop` waits to write down what it did; whoever drives the session does so otherwise.
+_STOP_PATIENCE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +77,16 @@ class Session:
         self.session_id = session_id
         self._places = host.data.session(user_id, session_id)
         self._history = History(self._places.history, host.clock)
+        self._sync = SyncSoon(self._history)
         self._lock = SessionLock(self._places.lock)
+        self._cell_log = CellLog(self._history, self._lock, self._places)
+        self._kernel = SessionKernel(host, Owner(user_id, session_id), self._places, self._history, self._on_kernel_exit)
         self._fifo = asyncio.Lock()
-        self._kernel: LiveKernel | None = None
-        self._channels: Channels | None = None
-        self._run: CellRun | None = None
-        self._starting = False
-        self._closed = False
         self._waiting = 0
-        self._lost_cause: str | None = None
-        self._known_displays: set[str] | None = None
-        self._sync: asyncio.TimerHandle | None = None
-        self._tasks: set[asyncio.Task[ExecutionResult]] = set()
+        self._cells: set[AskedCell] = set()
+        self._running: AskedCell | None = None
+        self._tidying: asyncio.Task[None] | None = None
+        self._closed = False
         self.last_used = asyncio.get_running_loop().time()
 
     # --- what it is -----------------------------------------------------------------------------------------------
@@ -110,131 +109,128 @@ class Session:
     @property
     def has_kernel(self) -> bool:
         """Whether this process is connected to a live kernel of the session."""
-        return self._kernel is not None and self._kernel.alive
+        return self._kernel.live is not None
 
     def create(self) -> None:
-        """Make the session on disk if it is not there yet."""
+        """Make the session on disk if it is not there yet; raises StorageError."""
+        self._places.create()
         if not self._places.exists:
-            self._places.create()
             self._history.append(log.SessionCreated(self.session_id, self.user_id))
 
     def read_history(self) -> SessionHistory:
         """Everything that was run here, and what came of it."""
-        reader = History(self._places.history, self._host.clock)
-        try:
-            return reader.read()
-        finally:
-            reader.close()
+        return self._cell_log.read()
 
-    async def info(self) -> SessionInfo:
-        """The session's state now."""
-        story = await asyncio.to_thread(self.read_history)
-        state, pid, connection = await self._kernel_state()
+    async def info(self, story: SessionHistory | None = None) -> SessionInfo:
+        """The session's state now. Who has just read its history hands it in."""
+        if story is None:
+            story = await asyncio.to_thread(self.read_history)
+        status = await self._kernel.status(driven=self._lock.held_elsewhere())
         times = [cell.finished_at or cell.started_at for cell in story.cells]
         return SessionInfo(
             session_id=self.session_id,
             user_id=self.user_id,
-            state=state,
-            kernel_pid=pid,
-            connection_file=connection,
+            state=status.state,
+            kernel_pid=status.pid,
+            connection_file=status.connection_file,
             created_at=log.timestamp(story.created_at) if story.created_at else None,
-            last_used=log.timestamp(times[-1]) if times and times[-1] else None,
+            last_used=log.timestamp(times[-1]) if times else None,
             cells=len(story.cells),
             folder=str(self.folder),
         )
 
-    async def _kernel_state(self) -> tuple[State, int | None, str | None]:
-        if self._starting:
-            return "starting", None, None
-        kernel = await self._find_kernel()
-        if kernel is None:
-            return "dead", None, None
-        busy = self._run is not None or kernel.was_running or self._lock.held_elsewhere()
-        connection = str(kernel.folder.connection_file)
-        pid = kernel.pid
-        if kernel is not self._kernel:
-            await kernel.aclose()
-        return ("busy" if busy else "idle"), pid, connection
-
-    async def _find_kernel(self) -> LiveKernel | None:
-        """The session's live kernel: ours, or else one that another process started."""
-        if self._kernel is not None and self._kernel.alive:
-            return self._kernel
-        record = KernelRecord.read(self._places.kernel)
-        return await LiveKernel.attach(self._host.runtime.folder(record.kernel_id)) if record else None
-
     # --- running --------------------------------------------------------------------------------------------------
 
-    async def run(self, code: str, *, timeout: float | None = None, files: Sequence[Path] = ()) -> AsyncIterator[Event]:
+    async def run(
+        self,
+        code: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  (the kernel's supervisor keeps it, not the caller's event loop)
+        files: Sequence[Path] = (),
+    ) -> AsyncGenerator[Event]:
         """Run a cell and yield its events as they come; the last one is CellFinished.
 
         ``files`` are put where ``load_file`` finds them, first. ``timeout`` is in seconds. Who stops iterating
         interrupts the cell; the session stays usable.
         """
-        self._check_open()
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
         def emit(event: Event) -> None:
             if queue.qsize() < _QUEUE_LIMIT or not isinstance(event, (OutputReplaced, DisplayUpdated)):
                 queue.put_nowait(event)
 
-        task = asyncio.create_task(self._drive(code, timeout, files, emit), name=f"cell of {self.session_id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        task.add_done_callback(lambda _: queue.put_nowait(None))
+        cell = self._ask(AskedCell(code, timeout, files, emit))
+        cell.task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
                 yield event
-            yield CellFinished(task.result())
+            yield CellFinished(cell.task.result())
         finally:
-            if not task.done():
-                await self._give_up(task)
+            await self._give_up(cell)
 
-    async def execute(self, code: str, *, timeout: float | None = None, files: Sequence[Path] = ()) -> ExecutionResult:
+    async def execute(
+        self,
+        code: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109  (as above)
+        files: Sequence[Path] = (),
+    ) -> ExecutionResult:
         """Run a cell and return its result. Questions of the code (``input()``) get no answer."""
-        self._check_open()
-        task = asyncio.create_task(self._drive(code, timeout, files, _answer_nothing))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        cell = self._ask(AskedCell(code, timeout, files, _answer_nothing))
         try:
-            return await asyncio.shield(task)
+            return await asyncio.shield(cell.task)
         finally:
-            if not task.done():
-                await self._give_up(task)
+            await self._give_up(cell)
 
-    async def _give_up(self, task: asyncio.Task[ExecutionResult]) -> None:
-        """End a cell that nobody waits for any more; what came of it still goes to the history."""
-        if self._run is not None:
-            self._run.interrupt(insist=True)
-        else:
-            task.cancel()
-        with contextlib.suppress(BaseException):
-            await asyncio.shield(task)
+    def _ask(self, cell: AskedCell) -> AskedCell:
+        self._check_open()
+        self._cells.add(cell)
+        cell.start(self._drive(cell), name=f"cell of session {self.session_id}")
+        cell.task.add_done_callback(lambda _: self._cells.discard(cell))
+        return cell
 
-    async def _drive(self, code: str, timeout: float | None, files: Sequence[Path], emit: _Emit) -> ExecutionResult:
+    async def _give_up(self, cell: AskedCell) -> None:
+        if not cell.task.done():
+            await cell.give_up(self._kernel.live, self._host.settings.interrupt_grace)
+
+    async def _drive(self, cell: AskedCell) -> ExecutionResult:
+        try:
+            async with self._turn(cell.emit):
+                if cell.withdrawn is None:
+                    await self._place(cell.files)
+                    await self._kernel.ensure()
+                return cell.withdrawn or await self._run_cell(cell)
+        except KernelStartError:
+            if cell.withdrawn is None:
+                raise
+            return cell.withdrawn  # whoever withdrew it ended the kernel that was being started
+        except asyncio.CancelledError:
+            # who still waits for it was not cancelled: the interpreter is being closed
+            self._check_open()
+            raise
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, emit: Emit = lambda _event: None) -> AsyncIterator[None]:
+        """Have this session for oneself, with everything in order that an earlier holder of its lock may have left."""
         self._waiting += 1
         try:
-            async with self._fifo, self._driving(emit):
-                await self._place(files)
-                await self._ensure_kernel()
-                return await self._run_cell(code, timeout, emit)
+            async with self._fifo:
+                self._check_open()
+                self.create()
+                await self._lock.drive(lambda pid: emit(SessionWaiting(pid)))
+                try:
+                    await self._recover(emit)
+                    yield
+                finally:
+                    self._lock.release()
         finally:
             self._waiting -= 1
             self.last_used = asyncio.get_running_loop().time()
 
-    @contextlib.asynccontextmanager
-    async def _driving(self, emit: _Emit) -> AsyncIterator[None]:
-        """Hold the session's lock, with everything in order that an earlier holder may have left."""
-        self.create()
-        await self._lock.acquire(lambda pid: emit(SessionWaiting(pid)))
-        try:
-            if (left := self._lock.left_running()) is not None:
-                await self._recover(left, emit)
-            if self._history.changed():
-                self._known_displays = None
-            yield
-        finally:
-            self._lock.release()
+    async def _recover(self, emit: Emit) -> None:
+        if (left := self._cell_log.left_running()) is not None:
+            emit(SessionWaiting(None))
+            await recover(left, self._kernel, self._cell_log, self._host, self._limits(left.timeout))
 
     async def _place(self, files: Sequence[Path]) -> None:
         if files:
@@ -243,77 +239,47 @@ class Session:
             for path in files:
                 await asyncio.to_thread(shelf.add, path, path.name)
 
-    async def _run_cell(self, code: str, timeout: float | None, emit: _Emit) -> ExecutionResult:
-        assert self._kernel is not None and self._channels is not None
+    async def _run_cell(self, cell: AskedCell) -> ExecutionResult:
+        kernel, channels = self._kernel.connection()
+        limits = self._limits(cell.timeout)
         updates: dict[str, DisplayUpdated] = {}
 
         def take(event: Event) -> None:
-            if isinstance(event, DisplayUpdated):
+            if not isinstance(event, DisplayUpdated):
+                cell.take(event)
+            elif event.display_id in updates or len(updates) < limits.outputs.max_outputs:
                 updates[event.display_id] = event
-            else:
-                emit(event)
 
-        run = CellRun(self._kernel, self._channels, self._limits(timeout), take)
-        cell = RunningCell(secrets.token_hex(6), run.prepare(code), self._kernel.folder.kernel_id)
+        run = CellRun(kernel, channels, limits, take)
+        noted = RunningCell(secrets.token_hex(6), run.prepare(cell.code), kernel.folder.kernel_id, limits.timeout)
         before = snapshot(self.workspace, self._artifact_limits())
-        self._history.append(log.CellStarted(cell.cell_id, code, cell.msg_id, cell.kernel_id))
-        self._lock.note(cell)
-        self._run = run
+        self._kernel.mark_used()
+        self._cell_log.began(noted, cell.code)
+        self._running = cell
         try:
             run.send()
+            cell.sent(run)
             result = await run.finished()
         finally:
-            self._run = None
+            self._running = None
+            cell.over()
         scan = changed(before, self.workspace)
         result = replace(result, files=scan.files, outputs=[*result.outputs, *_notes(scan.skipped)])
-        result = self._with_loss(result)
-        await self._record(cell.cell_id, result, run.collector.display_ids, updates, emit)
+        result = _with_loss(result, self._kernel.lost_cause)
+        for update in self._cell_log.updated(updates):
+            cell.emit(update)
+        self._cell_log.ended(noted.cell_id, result, run.collector.display_ids)
+        self._sync.ask()
+        await self._settle_kernel(told=result.state_lost)
         return result
 
-    def _with_loss(self, result: ExecutionResult) -> ExecutionResult:
-        """Say with the first cell in a fresh kernel that the old one's state is gone."""
-        cause, self._lost_cause = self._lost_cause, None
-        if cause is None:
-            return result
-        note = f"this cell ran in a fresh kernel, the earlier variables are lost: {cause}"
-        return replace(result, state_lost=True, cause=f"{result.cause}; {note}" if result.cause else note)
-
-    async def _record(
-        self,
-        cell_id: str,
-        result: ExecutionResult,
-        display_ids: dict[str, list[int]],
-        updates: dict[str, DisplayUpdated],
-        emit: _Emit,
-    ) -> None:
-        """Write the cell's end down; only then does anybody hear of it."""
-        for update in self._of_earlier_cells(updates):
-            self._history.append(log.DisplayUpdated(update.display_id, update.data, update.metadata))
-            emit(update)
-        self._history.append(log.CellFinished.of(cell_id, result, display_ids))
-        self._lock.note(None)
-        if self._known_displays is not None:
-            self._known_displays.update(display_ids)
-        self._sync_soon()
-        if self._kernel is not None and not self._kernel.alive:
-            await self._bury(self._kernel, told=True)
-
-    def _of_earlier_cells(self, updates: dict[str, DisplayUpdated]) -> list[DisplayUpdated]:
-        if not updates:
-            return []
-        if self._known_displays is None:
-            cells = self.read_history().cells
-            self._known_displays = {display_id for cell in cells for display_id in cell.display_ids}
-        return [update for update in updates.values() if update.display_id in self._known_displays]
-
-    def _sync_soon(self) -> None:
-        """Have the history forced to disk shortly: a kill loses nothing anyway, a power cut little."""
-        if self._sync is None:
-            self._sync = asyncio.get_running_loop().call_later(_SYNC_DELAY_S, self._sync_now)
-
-    def _sync_now(self) -> None:
-        self._sync = None
-        asyncio.get_running_loop().run_in_executor(None, self._history.sync)
+    async def _settle_kernel(self, *, told: bool) -> None:
+        """Draw the conclusions of a result that is recorded already; a failure must not take it from who waits for it."""
+        try:
+            self._kernel.mark_told()
+            await self._kernel.bury(told=told)
+        except StorageError as exc:
+            logger.warning("session %s: %s", self.session_id, exc)
 
     def _limits(self, timeout: float | None) -> CellLimits:
         settings = self._host.settings
@@ -332,188 +298,130 @@ class Session:
         settings = self._host.settings
         return ArtifactLimits(max_files=settings.max_artifacts, max_file_bytes=settings.max_file_size_mb * 2**20)
 
-    # --- the kernel -----------------------------------------------------------------------------------------------
-
-    async def _ensure_kernel(self) -> None:
-        """Be connected to the session's kernel; start one if it has none."""
-        if self._kernel is not None and self._kernel.alive:
-            return
-        if self._kernel is not None:
-            await self._bury(self._kernel)
-        record = KernelRecord.read(self._places.kernel)
-        if record is not None:
-            folder = self._host.runtime.folder(record.kernel_id)
-            if (kernel := await LiveKernel.attach(folder)) is not None:
-                await self._connect(kernel)
-                return
-            await self._bury(LiveKernel.ended(folder))
-        await self._start_kernel()
-
-    async def _start_kernel(self) -> None:
-        places = self._places
-        request = KernelRequest("", places.user_folder, places.session_folder, self._host.settings.kernel_idle_timeout)
-        self._starting = True
-        try:
-            kernel, generation = await self._host.kernels.start(self.user_id, self.session_id, request)
-            await self._connect(kernel)
-        finally:
-            self._starting = False
-        kernel_id = kernel.folder.kernel_id
-        KernelRecord(kernel_id, generation, self._host.clock().timestamp()).write(places.kernel)
-        self._history.append(log.KernelStarted(kernel_id, generation))
-
-    async def _connect(self, kernel: LiveKernel) -> None:
-        channels = Channels(kernel.folder.connection(), self._host.context)
-        try:
-            await channels.open()
-        except BaseException:
-            await kernel.aclose()
-            raise
-        self._kernel, self._channels = kernel, channels
-
-    async def _disconnect(self) -> None:
-        if self._channels is not None:
-            await self._channels.aclose()
-        if self._kernel is not None:
-            await self._kernel.aclose()
-        self._kernel = self._channels = None
-
-    async def _bury(self, kernel: LiveKernel, *, told: bool = False) -> None:
-        """Record the end of a kernel and remove what it left; ``told`` when a result has already said so."""
-        report = kernel.exited.result()
-        cause = _end_cause(report, folder_was_there=kernel.folder.path.exists())
-        if not told and report.killed_by not in _ASKED_FOR:
-            self._lost_cause = cause
-        self._history.append(log.KernelEnded(kernel.folder.kernel_id, cause, state_lost=True))
-        self._places.kernel.unlink(missing_ok=True)
-        if kernel is self._kernel:
-            await self._disconnect()
-        kernel.folder.remove()
-
-    async def _recover(self, left: RunningCell, emit: _Emit) -> None:
-        """Finish the record of a cell whose driver was killed: the cell itself may still be running."""
-        folder = self._host.runtime.folder(left.kernel_id)
-        kernel = await LiveKernel.attach(folder)
-        if self._kernel is not None:
-            await self._disconnect()
-        if kernel is not None:
-            await self._connect(kernel)
-            emit(SessionWaiting(None))
-            channels = self._channels
-        elif folder.connection_file.exists():
-            kernel = LiveKernel.ended(folder)
-            channels = Channels(folder.connection(), self._host.context)
-        else:
-            self._record_unknown_end(left)
-            return
-        assert channels is not None
-        run = CellRun(kernel, channels, self._limits(None), lambda _event: None)
-        run.resume(left.msg_id, deadline_hit=kernel.deadline_hit)
-        result = await run.finished()
-        self._history.append(log.CellFinished.of(left.cell_id, result, run.collector.display_ids))
-        self._lock.note(None)
-
-    def _record_unknown_end(self, left: RunningCell) -> None:
-        cause = "the machine or its runtime folder was reset while the cell ran; run it again"
-        result = ExecutionResult("died", cause=cause, state_lost=True)
-        self._history.append(log.CellFinished.of(left.cell_id, result, {}))
-        self._lock.note(None)
-
     # --- control --------------------------------------------------------------------------------------------------
 
     async def interrupt(self) -> None:
         """Interrupt the running cell, whichever process runs it; nothing happens when none does."""
-        if self._run is not None:
-            self._run.interrupt()
-        elif (kernel := await self._find_kernel()) is not None:
-            kernel.send_signal()
-            if kernel is not self._kernel:
-                await kernel.aclose()
+        self._check_open()
+        if self._running is not None:
+            self._running.interrupt()
+        else:
+            await self._kernel.interrupt(driven=self._lock.held_elsewhere())
 
     async def restart(self) -> None:
-        """End the kernel, whatever it does, and start a fresh one: the variables are gone, the history stays."""
-        await self._end_kernel("restart")
-        async with self._fifo, self._driving(lambda _event: None):
-            await self._ensure_kernel()
+        """End the kernel, whatever it does, and start a fresh one: the variables are gone, the history stays.
+
+        Cells of this process that were still waiting do not run any more.
+        """
+        self._check_open()
+        self.withdraw("the session was restarted before the cell began")
+        await self._kernel.end("restart")
+        async with self._turn():
+            await self._kernel.ensure()
 
     async def stop(self) -> None:
-        """End the kernel, whatever it does; the next cell starts a fresh one."""
-        await self._end_kernel("stop")
-        async with self._fifo, self._driving(lambda _event: None):
-            if self._kernel is not None and not self._kernel.alive:
-                await self._bury(self._kernel)
-            elif (record := KernelRecord.read(self._places.kernel)) is not None:
-                folder = self._host.runtime.folder(record.kernel_id)
-                if not folder.is_supervised():
-                    await self._bury(LiveKernel.ended(folder))
+        """End the kernel, whatever it does; the next cell starts a fresh one.
+
+        Cells of this process that were still waiting do not run any more.
+        """
+        self._check_open()
+        self.withdraw("the session was stopped before the cell began")
+        await self._kernel.end("stop")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_PATIENCE_S), self._turn():
+                await self._kernel.end("stop")  # one that was just being started
+                await self._kernel.bury()
+
+    def withdraw(self, cause: str) -> None:
+        """Have the cells of this process that still wait not run; ``cause`` is the cause of their results."""
+        for cell in self._cells:
+            cell.withdraw(cause)
 
     async def end_idle(self, reason: Literal["idle", "limit"]) -> bool:
-        """End the kernel unless a cell runs or waits; return whether it was ended."""
-        if self.busy or self._lock.held_elsewhere():
+        """End the kernel unless a cell runs or waits, in whichever process; return whether it was ended."""
+        if self._closed or self.busy:
             return False
-        await self._end_kernel(reason)
+        async with self._fifo:
+            if not self._lock.try_drive():
+                return False
+            try:
+                if self._cell_log.left_running() is not None:
+                    return False
+                await self._kernel.end(reason)
+                await self._kernel.bury()
+            finally:
+                self._lock.release()
         return True
 
-    async def _end_kernel(self, reason: str) -> None:
-        kernel = await self._find_kernel()
-        if kernel is None:
-            return
-        kernel.kill(reason)
-        await asyncio.shield(kernel.exited)
-        if kernel is not self._kernel:
-            await kernel.aclose()
+    async def warm_up(self) -> None:
+        """Have a kernel ready before the first cell."""
+        async with self._turn():
+            await self._kernel.ensure()
+
+    @contextlib.asynccontextmanager
+    async def recording(self) -> AsyncIterator[Path]:
+        """Hold the session for another Jupyter client: yield the connection file, and record what that client runs.
+
+        Raises StorageError at the end if something could not be recorded.
+        """
+        async with self._turn():
+            await self._kernel.ensure()
+            kernel, channels = self._kernel.connection()
+            self._kernel.mark_used()
+            kernel.lease()
+            recorder = Recorder(self._cell_log, kernel, channels, self._limits(None).outputs)
+            try:
+                yield kernel.folder.connection_file
+            finally:
+                recorder.close()
+                await self._kernel.bury()
+                await self._kernel.disconnect()
+            if recorder.failure is not None:
+                raise recorder.failure
+
+    # --- asking the kernel ----------------------------------------------------------------------------------------
 
     async def complete(self, code: str, cursor: int) -> Completion:
         """Ask the kernel for completions at ``cursor``; none while a cell runs or when there is no kernel."""
-        nothing = Completion([], cursor, cursor)
-        if self.busy or not self.has_kernel:
-            return nothing
-        assert self._channels is not None
-        try:
-            reply = await self._channels.request(
-                "shell", "complete_request", {"code": code, "cursor_pos": cursor}, _COMPLETION_TIMEOUT_S
-            )
-        except TimeoutError:
-            return nothing
+        reply = await self._ask_kernel("complete_request", {"code": code, "cursor_pos": cursor})
         matches = [str(match) for match in reply.get("matches", [])][:500]
         return Completion(matches, int(reply.get("cursor_start", cursor)), int(reply.get("cursor_end", cursor)))
 
     async def is_complete(self, code: str) -> str:
         """Whether ``code`` is a whole cell: ``complete``, ``incomplete``, ``invalid`` or ``unknown``."""
-        if self.busy or not self.has_kernel:
-            return "unknown"
-        assert self._channels is not None
-        try:
-            reply = await self._channels.request("shell", "is_complete_request", {"code": code}, _COMPLETION_TIMEOUT_S)
-        except TimeoutError:
-            return "unknown"
-        return str(reply.get("status", "unknown"))
+        return str((await self._ask_kernel("is_complete_request", {"code": code})).get("status", "unknown"))
 
-    async def warm_up(self) -> None:
-        """Have a kernel ready before the first cell."""
-        async with self._fifo, self._driving(lambda _event: None):
-            await self._ensure_kernel()
-
-    @contextlib.asynccontextmanager
-    async def recording(self) -> AsyncIterator[Path]:
-        """Hold the session for another Jupyter client: yield the connection file, and record what that client runs."""
-        self._check_open()
-        self._waiting += 1
+    async def _ask_kernel(self, msg_type: str, content: Message) -> Message:
+        """The reply's content; empty while a cell runs, when there is no kernel, or when it does not answer."""
+        channels = self._kernel.channels
+        if channels is None or self.busy:
+            return {}
         try:
-            async with self._fifo, self._driving(lambda _event: None):
-                await self._ensure_kernel()
-                assert self._kernel is not None and self._channels is not None
-                self._kernel.lease()
-                recorder = Recorder(self._history, self._lock, self._kernel, self._limits(None).outputs)
-                self._channels.on_other = recorder.on_message
-                try:
-                    yield self._kernel.folder.connection_file
-                finally:
-                    self._channels.on_other = None
-                    recorder.close()
-                    await self._disconnect()
+            return await channels.request("shell", msg_type, content, _COMPLETION_TIMEOUT_S)
+        except (TimeoutError, ClosedError):
+            return {}
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _on_kernel_exit(self) -> None:
+        if not self.busy and not self._closed and self._tidying is None:
+            self._tidying = asyncio.create_task(self._tidy_up(), name=f"tidying session {self.session_id}")
+
+    async def tidy(self) -> None:
+        """Let go of a kernel that has ended while nothing ran; nothing happens otherwise."""
+        if self._kernel.ended and not self.busy:
+            self._on_kernel_exit()
+        if self._tidying is not None:
+            await asyncio.wait({self._tidying})
+
+    async def _tidy_up(self) -> None:
+        try:
+            async with self._turn():
+                await self._kernel.bury()
+        except ServiceError as exc:
+            logger.warning("session %s: %s", self.session_id, exc)
         finally:
-            self._waiting -= 1
+            self._tidying = None
 
     def _check_open(self) -> None:
         if self._closed:
@@ -522,16 +430,13 @@ class Session:
     async def aclose(self) -> None:
         """Interrupt what runs here, disconnect, and make sure that the history is on disk; the kernel lives on."""
         self._closed = True
-        for task in list(self._tasks):
-            await self._give_up(task)
-        await self._disconnect()
-        if self._sync is not None:
-            self._sync.cancel()
-            self._history.sync()
+        await asyncio.gather(*(self._give_up(cell) for cell in list(self._cells)))
+        if self._tidying is not None:
+            self._tidying.cancel()
+            await asyncio.wait({self._tidying})
+        await self._kernel.aclose()
+        await self._sync.flush()
         self._history.close()
-
-
-_Emit = Callable[[Event], None]
 
 
 def _answer_nothing(event: Event) -> None:
@@ -546,7 +451,9 @@ def _notes(skipped: Sequence[str]) -> list[Output]:
     return [{"output_type": "stream", "name": "stderr", "text": "".join(f"{note}\n" for note in skipped)}]
 
 
-def _end_cause(report: ExitReport, *, folder_was_there: bool) -> str:
-    if not folder_was_there:
-        return "the machine or its runtime folder was reset"
-    return explain_exit(evidence_of(report))
+def _with_loss(result: ExecutionResult, lost_cause: str | None) -> ExecutionResult:
+    """Say with the first cell in a fresh kernel that the old one's state is gone."""
+    if lost_cause is None:
+        return result
+    note = f"this cell ran in a fresh kernel, the earlier variables are lost: {lost_cause}"
+    return replace(result, state_lost=True, cause=f"{result.cause}; {note}" if result.cause else note)

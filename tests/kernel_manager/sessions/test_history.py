@@ -316,7 +316,7 @@ def test_the_file_is_for_its_owner_only(history: History, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_the_descriptor_is_not_inherited_and_only_appends(history: History, path: Path) -> None:
+def test_what_is_there_is_never_overwritten(history: History, path: Path) -> None:
     history.append(started(1))
     with path.open("r+b") as other:
         other.write(b"X")

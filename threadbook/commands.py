@@ -1,0 +1,166 @@
+"""Every command with its options, its help and the function that does its work.
+
+Functions are named, not imported: only the module of the command that runs is loaded.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from threadbook.arguments import (
+    Commands,
+    OneLineParser,
+    add_command,
+    add_file_option,
+    add_group,
+    add_json_option,
+    add_session_options,
+    new_parser,
+    seconds,
+)
+
+
+def build_parser() -> OneLineParser:
+    """Return the parser of the whole command."""
+    parser = new_parser()
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in (_run, _console, _sessions, _attach, _export, _stop, _env, _kernelspec, _status):
+        add(commands)
+    return parser
+
+
+def _run(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "run",
+        "threadbook.run:run",
+        about="Run code in a session and show what comes of it.",
+        examples=[
+            "threadbook run 'x = 41'",
+            "threadbook run --file sales.csv 'load_file(\"sales.csv\").describe()'",
+            "threadbook run --json - < analysis.py",
+        ],
+        more="exit status: 0 it ran well, 1 the code failed, 2 wrong usage, 3 the service failed",
+    )
+    parser.add_argument("code", metavar="CODE", help="the code; - reads it from stdin")
+    add_session_options(parser)
+    add_file_option(parser)
+    parser.add_argument("--timeout", type=seconds, metavar="SECONDS", help="how long the code may run")
+    add_json_option(parser)
+
+
+def _console(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "console",
+        "threadbook.console:console",
+        about="Work in a session interactively.",
+        examples=["threadbook console", "threadbook console --session sales --file sales.csv"],
+    )
+    add_session_options(parser)
+    add_file_option(parser)
+
+
+def _sessions(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "sessions",
+        "threadbook.sessions:list_sessions",
+        about="List all sessions and their kernels.",
+        examples=["threadbook sessions", "threadbook sessions --json"],
+    )
+    add_json_option(parser)
+
+
+def _attach(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "attach",
+        "threadbook.sessions:attach",
+        about="Open a Jupyter console on a session's live kernel.",
+        examples=["threadbook attach", "threadbook attach --session sales"],
+        more="Ctrl-D leaves; the kernel stays. What is run there is in the session's history.",
+    )
+    add_session_options(parser)
+
+
+def _export(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "export",
+        "threadbook.sessions:export",
+        about="Write a session as a notebook and print its path.",
+        examples=["threadbook export -o analysis.ipynb", "threadbook export --session sales"],
+    )
+    add_session_options(parser)
+    default = "(default: the session's name, in the current folder)"
+    parser.add_argument("-o", "--output", type=Path, metavar="PATH", help=f"where to write it {default}")
+
+
+def _stop(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "stop",
+        "threadbook.sessions:stop",
+        about="End the kernel of a session; its history and files stay.",
+        examples=["threadbook stop", "threadbook stop --session sales", "threadbook stop --all"],
+    )
+    add_session_options(parser)
+    parser.add_argument("--all", action="store_true", help="end every kernel, and the process that kernels are forked from")
+
+
+def _env(commands: Commands[OneLineParser]) -> None:
+    group = add_group(
+        commands,
+        "env",
+        about="Build or show the Python environment that kernels run in.",
+        examples=["threadbook env build", "threadbook env status --json"],
+    )
+    building = add_command(
+        group,
+        "build",
+        "threadbook.env:build",
+        about="Build a new environment; kernels that start from then on use it.",
+        examples=["threadbook env build", "threadbook env build --if-needed"],
+    )
+    building.add_argument("--if-needed", action="store_true", help="keep the one that is there if it is up to date")
+    add_json_option(building)
+    showing = add_command(
+        group,
+        "status",
+        "threadbook.env:status",
+        about="Show the environment that kernels run in.",
+        examples=["threadbook env status", "threadbook env status --json"],
+    )
+    add_json_option(showing)
+
+
+def _kernelspec(commands: Commands[OneLineParser]) -> None:
+    group = add_group(
+        commands,
+        "kernelspec",
+        about="Make Threadbook's kernel known to Jupyter.",
+        examples=["threadbook kernelspec install"],
+    )
+    parser = add_command(
+        group,
+        "install",
+        "threadbook.kernelspec:install",
+        about="Install a kernelspec, for Jupyter applications that run in this Python environment.",
+        examples=["threadbook kernelspec install", "threadbook kernelspec install --user"],
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--sys-prefix", action="store_true", help="into this Python environment (the default)")
+    where.add_argument("--user", action="store_true", help="into the folder of this user")
+    where.add_argument("--prefix", metavar="PATH", help="into the environment at PATH")
+
+
+def _status(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "status",
+        "threadbook.status:status",
+        about="Show folders, kernel environment, sessions and live kernels.",
+        examples=["threadbook status", "threadbook status --json"],
+    )
+    add_json_option(parser)
