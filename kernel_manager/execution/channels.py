@@ -33,6 +33,8 @@ FAIR_SHARE = 20
 #: Characters of a message's type and ids.
 MAX_NAME = 200
 WELCOME_TIMEOUT = 10.0
+#: The channels on which a kernel sends what may be large.
+_MENDED = ("iopub", "shell")
 
 
 def make_context() -> zmq.asyncio.Context:
@@ -63,6 +65,7 @@ class Channels:
         self._tasks: list[asyncio.Task[None]] = []
         self._welcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sockets: dict[str, zmq.asyncio.Socket] = {}
+        self._monitors: list[zmq.asyncio.Socket] = []
 
     async def open(self) -> None:
         """Connect and wait until IOPub messages are sure to arrive."""
@@ -77,9 +80,12 @@ class Channels:
             connected = connect() if name == "iopub" else connect(identity=identity)
             self._sockets[name] = cast("zmq.asyncio.Socket", connected)
         for name, socket in self._sockets.items():
-            monitor = socket.get_monitor_socket(zmq.EVENT_DISCONNECTED)
             self._tasks.append(asyncio.create_task(self._read(name, socket), name=f"kernel {name}"))
-            self._tasks.append(asyncio.create_task(self._mend(name, socket, monitor), name=f"kernel {name} connection"))
+        for name in _MENDED:
+            monitor = self._sockets[name].get_monitor_socket(zmq.EVENT_DISCONNECTED)
+            self._monitors.append(monitor)
+            mending = self._mend(name, self._sockets[name], monitor)
+            self._tasks.append(asyncio.create_task(mending, name=f"kernel {name} connection"))
         try:
             await asyncio.wait_for(asyncio.shield(self._welcome), WELCOME_TIMEOUT)
         except TimeoutError:
@@ -94,9 +100,12 @@ class Channels:
             with contextlib.suppress(asyncio.CancelledError):
                 await task
         self._tasks.clear()
-        for socket in self._sockets.values():
-            socket.disable_monitor()
+        for name in _MENDED:
+            if name in self._sockets:
+                self._sockets[name].disable_monitor()
+        for socket in (*self._monitors, *self._sockets.values()):
             socket.close(linger=0)
+        self._monitors.clear()
         self._sockets.clear()
 
     def prepare(self, msg_type: str, content: Message) -> Message:

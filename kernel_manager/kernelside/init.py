@@ -38,6 +38,8 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LEFTOVER_LIMIT = 64 * 1024
 MAX_CLIENTS = 32
+MAX_REQUESTS_AT_ONCE = 64
+START_LIMIT_S = 600.0
 #: What a kernel tells its init, a byte each.
 READY = b"r"
 CELL_OVER = b"o"
@@ -153,7 +155,7 @@ class Init:
     def _next_timer(self) -> float | None:
         times = [moment for moment in (self._deadline, self._kill_at) if moment is not None]
         if self._deadline is None and not self._leases:
-            times.append(self._last_used + self._idle_timeout)
+            times.append(self._last_used + self._idle_limit())
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _fire_timers(self) -> None:
@@ -166,8 +168,12 @@ class Init:
             self._kill_at = now + self._grace
             self._signal_group(signal.SIGINT)
             self._broadcast({"event": "deadline"})
-        elif self._may_be_idle() and now >= self._last_used + self._idle_timeout:
+        elif self._may_be_idle() and now >= self._last_used + self._idle_limit():
             self._kill("idle")
+
+    def _idle_limit(self) -> float:
+        """A kernel that is still starting is not idle; one that never comes up ends all the same."""
+        return self._idle_timeout if self._ready else max(self._idle_timeout, START_LIMIT_S)
 
     def _may_be_idle(self) -> bool:
         return self._deadline is None and self._kill_at is None and not self._leases
@@ -186,17 +192,21 @@ class Init:
             self._selector.register(client, selectors.EVENT_READ, self._on_request)
 
     def _on_request(self, client: socket.socket) -> None:
-        try:
-            packet = client.recv(protocol.MAX_PACKET)
-        except BlockingIOError:
-            return
-        except OSError:
-            packet = b""
-        if not packet:
-            self._drop(client)
-            return
-        self._asking = client.fileno()
-        self._send(client, self._answer(packet))
+        """Answer all that a client has asked for so far, so that it counts before anything that others ask later."""
+        for _ in range(MAX_REQUESTS_AT_ONCE):
+            try:
+                packet = client.recv(protocol.MAX_PACKET)
+            except BlockingIOError:
+                return
+            except ConnectionResetError:
+                continue  # it left with a reply unread; what it had sent before is still here to be read
+            except OSError:
+                packet = b""
+            if not packet:
+                self._drop(client)
+                return
+            self._asking = client.fileno()
+            self._send(client, self._answer(packet))
 
     def _answer(self, packet: bytes) -> dict[str, Any]:
         try:
@@ -204,7 +214,8 @@ class Init:
             reply = self._handlers[request["op"]](request)
         except (ValueError, KeyError, TypeError) as exc:
             return {"ok": False, "error": f"{type(exc).__name__}: {exc}"}
-        self._last_used = time.monotonic()
+        if request["op"] != "hello":  # who only looks does not use it
+            self._last_used = time.monotonic()
         return {"ok": True, **reply}
 
     def _hello(self, _request: dict[str, Any]) -> dict[str, Any]:
@@ -240,6 +251,7 @@ class Init:
         self._selector.unregister(self._pipes.news_read)
         self._ready = READY in self._news()
         if self._ready:
+            self._last_used = time.monotonic()
             self._broadcast({"event": "ready"})
 
     def _on_cell_over(self, _fd: int) -> None:
@@ -311,15 +323,15 @@ class Init:
             self._send(client, message)
 
     def _send(self, client: socket.socket, message: dict[str, Any]) -> None:
-        try:
+        # one that has left is dropped when all that it had asked for is read
+        with contextlib.suppress(OSError):
             client.send(protocol.encode(message))
-        except OSError:
-            self._drop(client)
 
     def _drop(self, client: socket.socket) -> None:
         if self._clients.pop(client.fileno(), None) is not None:
-            self._leases.discard(client.fileno())
-            self._last_used = time.monotonic()
+            if client.fileno() in self._leases:
+                self._leases.discard(client.fileno())
+                self._last_used = time.monotonic()
             self._selector.unregister(client)
             client.close()
             if not self._clients:
