@@ -106,6 +106,7 @@ class KernelApp(IPKernelApp):
         publisher = context.socket(zmq.XPUB)
         publisher.linger = 1000
         publisher.sndhwm = 0  # the limiter bounds what is queued; a full queue would lose the end of a cell
+        publisher.xpub_verbose = True  # else only the first of several clients would be welcomed
         self._bind_socket(publisher, connection["iopub_port"])
         self.iopub_thread = SpoolingIOPubThread(publisher, self.session, spool, f"ipc://{self.ip}-c")
         self.iopub_socket = self.iopub_thread.background_socket

@@ -16,7 +16,7 @@ from jupyter_client.session import Session
 
 from .output_limits import MESSAGE_LIMIT, DisplayLimiter, encodable, left_out, shorten_content
 
-DISPLAY_TYPES = {"display_data", "update_display_data", "execute_result"}
+LIMITED_TYPES = {"display_data", "update_display_data", "execute_result", "clear_output"}
 NO_ANSWER = "nobody answered; pass the value in the code instead of asking for it"
 
 
@@ -37,16 +37,21 @@ class KernelSession(Session):
         """Send a message; displays pass the limiter first."""
         if isinstance(stream, (BackgroundSocket, IOPubThread)) and isinstance(msg_or_type, dict):
             shorten_content(msg_or_type["content"])
+            if self.limiter is not None and msg_or_type.get("msg_type") in LIMITED_TYPES:
+                return self._send_limited(stream, self.limiter.admit(msg_or_type), *args, **kwargs)
             if msg_or_type.get("msg_type") != "stream":
                 flush_streams()
-            if self.limiter is not None and msg_or_type.get("msg_type") in DISPLAY_TYPES:
-                sent = None
-                for message in self.limiter.admit(msg_or_type):
-                    sent = super().send(cast("Any", stream), message, content, *args, **kwargs)
-                return sent
         elif isinstance(content, dict):
             shorten_content(content)
         return super().send(stream, msg_or_type, content, *args, **kwargs)
+
+    def _send_limited(self, stream: Any, messages: list[dict[str, Any]], *args: Any, **kwargs: Any) -> Any:
+        sent = None
+        if messages:
+            flush_streams()
+        for message in messages:
+            sent = super().send(stream, message, None, *args, **kwargs)
+        return sent
 
     def serialize(self, msg: dict[str, Any], ident: Any = None) -> list[bytes]:
         """Return the message as frames; what no frame can carry is replaced, what is too large is left out."""

@@ -21,6 +21,9 @@ from .output_limits import FLUSHES_PER_INTERVAL, TextBuffer
 from .spool import Pending
 
 READ_SIZE = 64 * 1024
+#: Messages that wait for the IOPub thread before code that publishes more is slowed down.
+QUEUE_LIMIT = 500
+QUEUE_WAIT_S = 0.002
 
 
 class KernelStream(OutStream):
@@ -145,9 +148,11 @@ class SpoolingIOPubThread(IOPubThread):
         super().__init__(socket, pipe=True, session=session)
 
     def send_multipart(self, *args: Any, **kwargs: Any) -> None:
-        """Keep the message, then queue it."""
+        """Keep the message, then queue it; who sends faster than the thread can publish has to wait."""
         if self._is_master_process():
             self._spool.append(args[0])
+            while len(self._events) > QUEUE_LIMIT and self._others_wait_for_it():
+                time.sleep(QUEUE_WAIT_S)
         super().send_multipart(*args, **kwargs)
 
     def _really_send(self, *args: Any, **kwargs: Any) -> None:
@@ -159,6 +164,9 @@ class SpoolingIOPubThread(IOPubThread):
         super()._really_send(*args, **kwargs)
         if self._is_master_process() and not self.closed and self.socket.get(zmq.EVENTS) & zmq.POLLIN:
             self._xpub_stream.flush(zmq.POLLIN)
+
+    def _others_wait_for_it(self) -> bool:
+        return self.thread.is_alive() and threading.current_thread() is not self.thread
 
     def flush_queue(self) -> None:
         """Send what is queued; only from the IOPub thread itself."""
