@@ -8,7 +8,7 @@ import signal
 
 import pytest
 
-from kernel_manager import CellStarted, OutputAdded, Session
+from kernel_manager import CellFinished, CellStarted, InputRequested, OutputAdded, Session
 from tests.integration.following import Follower, shown, written
 from tests.integration.support import kernel_pid, lives, until, value
 
@@ -96,9 +96,16 @@ async def test_figures_and_displays_until_the_death_are_kept(session: Session) -
     assert written(result) == "x" * 10_000 + "\n"
 
 
-async def test_more_than_the_spool_holds_is_kept_when_it_was_sent_before_the_death(session: Session) -> None:
+async def test_more_than_the_spool_holds_is_kept_when_it_had_arrived_before_the_death(session: Session) -> None:
     code = "for i in range(12):\n    display({'image/png': 'x' * 1_500_000, 'text/plain': str(i)}, raw=True)"
-    result = await Follower(session, f"{code}\ninput()\nimport os\nos._exit(9)", answer=lambda prompt: "").result()
+    arrived, question, result = 0, None, None
+    async for event in session.run(f"{code}\ninput()\nimport os\nos._exit(9)"):
+        arrived += isinstance(event, OutputAdded)
+        question = event if isinstance(event, InputRequested) else question
+        result = event.result if isinstance(event, CellFinished) else result
+        if arrived == 12 and question is not None:
+            question.answer("")
+    assert result is not None
     assert result.status == "died"
     assert shown(result) == [str(i) for i in range(12)]
 

@@ -180,11 +180,11 @@ async def test_a_hundred_thousand_flushes_lose_no_text(session: Session) -> None
 
 async def test_many_prints_keep_their_head_their_tail_and_their_order(session: Session) -> None:
     async with usable_afterwards(session):
-        result = await session.execute("for i in range(200_000): print(i)")
+        result = await session.execute("for i in range(100_000): print(i)")
     text = written(result)
-    assert (text[:4], text[-7:]) == ("0\n1\n", "199999\n")
+    assert (text[:4], text[-7:]) == ("0\n1\n", "\n99999\n")
     # next to a cut, a number may lack digits
-    whole = [line for piece in CUT.split(text) for line in piece.splitlines()[1:-1]]
+    whole = [line for piece in CUT.split(text) for line in piece.strip("\n").splitlines()[1:-1]]
     numbers = [int(line) for line in whole if line]
     assert len(numbers) > 10_000
     assert numbers == sorted(numbers)
@@ -200,6 +200,8 @@ async def test_a_huge_error_is_cut(session: Session) -> None:
     assert len(str(failure(result))) < 2 * MB
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(180)  # the kernel formats thousands of frames
 async def test_endless_recursion_is_an_error(session: Session) -> None:
     async with usable_afterwards(session):
         result = await session.execute("def f():\n    return f()\nf()")
@@ -223,7 +225,7 @@ async def test_updates_of_ever_new_displays_are_bounded(own_settings_of: OwnSett
         session = await interpreter.session("updates")
         with bounded_memory():
             result = await session.execute(
-                "for i in range(150):\n    display({'image/png': 'x' * 3_000_000}, raw=True, display_id=f'd{i}')"
+                "for i in range(80):\n    display({'image/png': 'x' * 3_000_000}, raw=True, display_id=f'd{i}')"
             )
         assert result.status == "ok"
 

@@ -275,6 +275,19 @@ async def test_kernels_of_one_name_are_apart() -> None:
         assert await answer(two, "'x' in globals()") == "False"
 
 
+async def test_several_clients_of_one_kernel_hear_everything() -> None:
+    async with running_kernel() as (manager, first):
+        second = AsyncKernelClient()
+        second.load_connection_file(manager.connection_file)
+        second.start_channels()
+        try:
+            await second.wait_for_ready(timeout=PATIENCE)
+            await answer(first, "x = 'told'")
+            assert await answer(second, "x") == "'told'"
+        finally:
+            second.stop_channels()
+
+
 async def test_the_key_of_the_connection_is_not_on_a_command_line() -> None:
     async with running_kernel() as (manager, client):
         key = manager.session.key.decode()
