@@ -29,7 +29,7 @@ from kernel_manager.provisioning.local_launcher import LocalLauncher
 from kernel_manager.provisioning.runtime import KernelFolder, Runtime
 from kernel_manager.provisioning.zygote_launcher import ZygoteLauncher, drain_zygotes
 
-PATIENCE = 20.0
+PATIENCE = 45.0
 
 
 def make_launcher(kind: str, environment: KernelEnvironment, runtime: Path, data: Path) -> Launcher:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import struct
+import uuid
 import zlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from kernel_manager import CellFinished, Event, ExecutionResult, InputRequested, Output, Session
+from kernel_manager import CellFinished, Event, ExecutionResult, InputRequested, Output, Session, Settings, open_interpreter
 from tests.integration.support import PATIENCE
 
 EventType = TypeVar("EventType")
@@ -51,6 +53,15 @@ class Follower:
         """Wait for the cell's end."""
         async with asyncio.timeout(PATIENCE):
             return await self._task
+
+
+@asynccontextmanager
+async def session_with(settings: Settings, **changes: Any) -> AsyncIterator[Session]:
+    """A session of a service with other settings, on the same folders; its kernel is ended afterwards."""
+    async with open_interpreter(settings.model_copy(update=changes)) as interpreter:
+        session = await interpreter.session("other", uuid.uuid4().hex)
+        yield session
+        await session.stop()
 
 
 async def events_of(session: Session, code: str, **options: Any) -> list[Event]:

@@ -16,7 +16,7 @@ from kernel_manager.provisioning.live_kernel import LiveKernel
 from kernel_manager.provisioning.runtime import KernelFolder, Runtime
 
 #: Seconds within which everything that a test waits for comes, on a machine that has other things to do.
-PATIENCE = 20.0
+PATIENCE = 45.0
 
 
 def value(result: ExecutionResult) -> str:

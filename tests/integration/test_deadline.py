@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from kernel_manager import InputRequested, Interpreter, OutputAdded, Session, open_interpreter
+from kernel_manager import InputRequested, OutputAdded, Session, Settings, open_interpreter
 from tests.integration.conftest import OwnSettings
-from tests.integration.following import Follower, kinds, written
+from tests.integration.following import Follower, kinds, session_with, written
 from tests.integration.support import value
 
 DEAF = """
@@ -20,6 +20,12 @@ while True:
     except KeyboardInterrupt:
         print('no', flush=True)
 """
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Time enough for a busy machine to obey an interrupt; tests of those that do not obey have settings of their own."""
+    return settings.model_copy(update={"interrupt_grace": 30})
 
 
 async def test_a_cell_past_its_time_is_interrupted_and_the_state_kept(session: Session) -> None:
@@ -44,9 +50,8 @@ async def test_a_cell_that_handles_the_interrupt_still_timed_out(session: Sessio
     [DEAF, "import signal, time\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nprint('begun', flush=True)\ntime.sleep(1000)"],
     ids=["swallows", "ignores"],
 )
-async def test_a_cell_that_ignores_the_interrupt_is_ended_after_the_grace_time(own_settings_of: OwnSettings, code: str) -> None:
-    async with open_interpreter(own_settings_of(interrupt_grace=0.5)) as interpreter:
-        session = await interpreter.session("deaf")
+async def test_a_cell_that_ignores_the_interrupt_is_ended_after_the_grace_time(settings: Settings, code: str) -> None:
+    async with session_with(settings, interrupt_grace=0.5) as session:
         await session.execute("lost = 1")
         result = await session.execute(code, timeout=0.3)
         assert (result.status, result.state_lost) == ("timeout", True)
@@ -60,9 +65,8 @@ async def test_a_cell_that_ignores_the_interrupt_is_ended_after_the_grace_time(o
         assert (value(after), after.execution_count, after.state_lost, after.cause) == ("False", 1, False, None)
 
 
-async def test_code_that_holds_the_interpreter_from_its_first_moment_is_ended(own_settings_of: OwnSettings) -> None:
-    async with open_interpreter(own_settings_of(interrupt_grace=0.5)) as interpreter:
-        session = await interpreter.session("greedy")
+async def test_code_that_holds_the_interpreter_from_its_first_moment_is_ended(settings: Settings) -> None:
+    async with session_with(settings, interrupt_grace=0.5) as session:
         await session.execute("import ctypes\nwait = ctypes.PyDLL(None).poll")
         result = await session.execute("while True: wait(None, 0, 100_000)", timeout=0.3)
         assert result.status == "timeout"
@@ -91,15 +95,15 @@ async def test_children_of_a_cell_past_its_time_are_interrupted_too(session: Ses
 
 
 async def test_waiting_for_an_answer_does_not_count(session: Session) -> None:
-    follower = Follower(session, "import time\nanswer = input()\ntime.sleep(0.1)\nanswer", timeout=0.5)
+    follower = Follower(session, "import time\nanswer = input()\ntime.sleep(0.1)\nanswer", timeout=1)
     question = await follower.event(InputRequested)
     loop = asyncio.get_running_loop()
     asked_at = loop.time()
-    loop.call_later(0.8, question.answer, "finally")
+    loop.call_later(1.2, question.answer, "finally")
     result = await follower.result()
-    assert loop.time() - asked_at > 0.8
+    assert loop.time() - asked_at > 1.2
     assert (result.status, value(result)) == ("ok", "'finally'")
-    assert 0.1 <= result.duration_s < 0.5
+    assert 0.1 <= result.duration_s < 1
 
 
 async def test_the_clock_goes_on_after_an_answer(session: Session) -> None:
@@ -108,9 +112,8 @@ async def test_the_clock_goes_on_after_an_answer(session: Session) -> None:
     assert (result.status, result.state_lost) == ("timeout", False)
 
 
-async def test_the_clock_goes_on_when_a_waiting_cell_swallows_the_interrupt(own_settings_of: OwnSettings) -> None:
-    async with open_interpreter(own_settings_of(interrupt_grace=0.5)) as interpreter:
-        session = await interpreter.session("waiting")
+async def test_the_clock_goes_on_when_a_waiting_cell_swallows_the_interrupt(settings: Settings) -> None:
+    async with session_with(settings, interrupt_grace=0.5) as session:
         code = "try:\n    input()\nexcept KeyboardInterrupt:\n    pass\nwhile True: pass"
         follower = Follower(session, code, timeout=0.5)
         await follower.event(InputRequested)
@@ -120,16 +123,18 @@ async def test_the_clock_goes_on_when_a_waiting_cell_swallows_the_interrupt(own_
 
 async def test_waiting_for_a_turn_does_not_count(session: Session) -> None:
     code = "import time\ntime.sleep(0.3)"
-    results = await asyncio.gather(*(session.execute(code, timeout=0.6) for _ in range(4)))
+    results = await asyncio.gather(*(session.execute(code, timeout=0.9) for _ in range(4)))
     assert [result.status for result in results] == ["ok"] * 4
-    assert all(0.3 <= result.duration_s < 0.6 for result in results)
+    assert all(0.3 <= result.duration_s < 0.9 for result in results)
 
 
-async def test_the_start_of_a_kernel_does_not_count(interpreter: Interpreter) -> None:
-    session = await interpreter.session("newcomer")
-    result = await session.execute("1", timeout=0.5)
-    assert (result.status, result.duration_s < 0.5) == ("ok", True)
-    await session.stop()
+async def test_the_start_of_a_kernel_does_not_count(own_settings_of: OwnSettings) -> None:
+    async with open_interpreter(own_settings_of()) as interpreter:
+        session = await interpreter.session("newcomer")
+        before = asyncio.get_running_loop().time()
+        result = await session.execute("import time\ntime.sleep(0.1)", timeout=0.7)
+        assert (result.status, 0.1 <= result.duration_s < 0.7) == ("ok", True)
+        assert asyncio.get_running_loop().time() - before > 0.7  # a preloaded process had to be made first
 
 
 async def test_each_cell_has_its_own_time(session: Session) -> None:
@@ -138,9 +143,8 @@ async def test_each_cell_has_its_own_time(session: Session) -> None:
     assert (result.status, value(result)) == ("ok", "'done'")
 
 
-async def test_the_default_comes_from_the_settings(own_settings_of: OwnSettings) -> None:
-    async with open_interpreter(own_settings_of(code_execution_timeout=0.3)) as interpreter:
-        session = await interpreter.session("default")
+async def test_the_default_comes_from_the_settings(settings: Settings) -> None:
+    async with session_with(settings, code_execution_timeout=0.3) as session:
         assert (await session.execute("import time\ntime.sleep(1000)")).status == "timeout"
 
 
@@ -179,9 +183,8 @@ async def test_a_cell_that_nobody_waits_for_any_more_is_interrupted(session: Ses
     assert value(await other) == "'next'"
 
 
-async def test_a_deaf_cell_that_nobody_waits_for_any_more_is_ended(own_settings_of: OwnSettings) -> None:
-    async with open_interpreter(own_settings_of(interrupt_grace=0.3)) as interpreter:
-        session = await interpreter.session("deaf")
+async def test_a_deaf_cell_that_nobody_waits_for_any_more_is_ended(settings: Settings) -> None:
+    async with session_with(settings, interrupt_grace=0.3) as session:
         async for event in session.run(DEAF):
             if isinstance(event, OutputAdded):
                 break

@@ -9,13 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from kernel_manager import OutputAdded, OutputReplaced, Session, StreamExtended, open_interpreter
+from kernel_manager import OutputAdded, OutputReplaced, Session, Settings, StreamExtended
 from kernel_manager.execution.result import ExecutionResult
-from tests.integration.conftest import OwnSettings
-from tests.integration.following import events_of, failure, shown, written
+from tests.integration.following import events_of, failure, session_with, shown, written
 from tests.integration.support import value
 
 MB = 2**20
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """What is tested here is not how quickly a busy machine stops a flood."""
+    return settings.model_copy(update={"interrupt_grace": 30})
+
+
 #: What this process may take for a flood, besides what its limits let it keep.
 SLACK = 150 * MB
 CUT = re.compile(r"… [\d,]+ characters cut …")
@@ -96,9 +103,8 @@ async def test_endless_output_of_any_kind_leaves_the_session_usable(session: Ses
     assert len(result.outputs) <= 201
 
 
-async def test_a_flood_does_not_keep_other_sessions_from_running(session: Session, own_settings_of: OwnSettings) -> None:
-    async with open_interpreter(own_settings_of()) as interpreter:
-        other = await interpreter.session("other")
+async def test_a_flood_does_not_keep_other_sessions_from_running(session: Session, settings: Settings) -> None:
+    async with session_with(settings) as other:
         await other.execute("1")
         events = session.run("while True: print('x' * 1000, flush=True)", timeout=20)
         async for event in events:
@@ -209,9 +215,8 @@ async def test_endless_recursion_is_an_error(session: Session) -> None:
     assert (result.cause or "").startswith("RecursionError: maximum recursion depth exceeded")
 
 
-async def test_images_past_the_limit_leave_the_first_and_the_newest(own_settings_of: OwnSettings) -> None:
-    async with open_interpreter(own_settings_of(max_output_mb=4)) as interpreter:
-        session = await interpreter.session("images")
+async def test_images_past_the_limit_leave_the_first_and_the_newest(settings: Settings) -> None:
+    async with session_with(settings, max_output_mb=4) as session:
         code = "for i in range(40):\n    display({'image/png': 'x' * 1_000_000, 'text/plain': str(i)}, raw=True)"
         with bounded_memory():
             result = await session.execute(code)
@@ -220,9 +225,8 @@ async def test_images_past_the_limit_leave_the_first_and_the_newest(own_settings
     assert "left out: image/png" in result.outputs[20]["data"]["text/plain"]
 
 
-async def test_updates_of_ever_new_displays_are_bounded(own_settings_of: OwnSettings) -> None:
-    async with open_interpreter(own_settings_of(max_output_mb=4)) as interpreter:
-        session = await interpreter.session("updates")
+async def test_updates_of_ever_new_displays_are_bounded(settings: Settings) -> None:
+    async with session_with(settings, max_output_mb=4) as session:
         with bounded_memory():
             result = await session.execute(
                 "for i in range(80):\n    display({'image/png': 'x' * 3_000_000}, raw=True, display_id=f'd{i}')"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kernel_manager import CellStarted, InputRequested, OutputAdded, Session, open_interpreter
-from tests.integration.conftest import OwnSettings
-from tests.integration.following import Follower, written
+from kernel_manager import CellStarted, InputRequested, OutputAdded, Session, Settings
+from tests.integration.following import Follower, session_with, written
 from tests.integration.support import value
 
 NO_ANSWER = "EOFError: nobody answered; pass the value in the code instead of asking for it"
@@ -66,9 +65,8 @@ async def test_code_may_handle_that_nobody_answers(session: Session) -> None:
     assert (result.status, written(result)) == ("ok", "default\n")
 
 
-async def test_an_answer_that_does_not_come_in_time_is_the_end_of_input(own_settings_of: OwnSettings) -> None:
-    async with open_interpreter(own_settings_of(input_timeout=0.2)) as interpreter:
-        session = await interpreter.session("slow")
+async def test_an_answer_that_does_not_come_in_time_is_the_end_of_input(settings: Settings) -> None:
+    async with session_with(settings, input_timeout=0.2) as session:
         follower = Follower(session, "input('x')")
         result = await follower.result()
         assert (result.status, result.cause) == ("error", NO_ANSWER)

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kernel_manager import LimitError, Session, UsageError, open_interpreter
+from kernel_manager import LimitError, Session, Settings, UsageError
 from kernel_manager.execution.result import ExecutionResult
-from tests.integration.conftest import OwnSettings
-from tests.integration.following import failure, written
+from tests.integration.following import failure, session_with, written
 from tests.integration.support import value
 
 
@@ -75,9 +74,8 @@ async def test_files_of_a_dead_kernel_are_named_too(session: Session) -> None:
     assert (result.status, names(result)) == ("died", ["partial"])
 
 
-async def test_too_many_and_too_large_files_are_said(own_settings_of: OwnSettings) -> None:
-    async with open_interpreter(own_settings_of(max_artifacts=3, max_file_size_mb=1)) as interpreter:
-        session = await interpreter.session("writer")
+async def test_too_many_and_too_large_files_are_said(settings: Settings) -> None:
+    async with session_with(settings, max_artifacts=3, max_file_size_mb=1) as session:
         many = await session.execute("for i in range(10):\n    open(f'{i}.txt', 'w').write('x')")
         assert names(many) == ["0.txt", "1.txt", "2.txt"]
         assert "files past the 3 that are listed: 7" in written(many, "stderr")
@@ -168,9 +166,8 @@ async def test_the_newest_file_of_a_name_is_loaded(session: Session, tmp_path: P
         assert value(await session.execute("load_file('same.txt')", files=[file])) == repr(content)
 
 
-async def test_a_missing_or_too_large_file_is_refused_before_the_cell_runs(own_settings_of: OwnSettings, tmp_path: Path) -> None:
-    async with open_interpreter(own_settings_of(max_file_size_mb=1)) as interpreter:
-        session = await interpreter.session("giver")
+async def test_a_missing_or_too_large_file_is_refused_before_the_cell_runs(settings: Settings, tmp_path: Path) -> None:
+    async with session_with(settings, max_file_size_mb=1) as session:
         with pytest.raises(UsageError):
             await session.execute("1", files=[tmp_path / "missing.csv"])
         (tmp_path / "large.csv").write_bytes(b"x" * (2**20 + 1))

@@ -66,6 +66,28 @@ def test_an_abort_quotes_what_native_code_wrote() -> None:
     assert "out of memory" not in said
 
 
+DUMP = """Fatal Python error: {}
+
+Current thread 0x00007f (most recent call first):
+  File "cell.py", line 1 in <module>
+
+Extension modules: numpy._core (total: 1)
+"""
+
+
+def test_a_crash_dump_is_no_reason_but_what_was_written_before_it_is() -> None:
+    said = died(number=signal.SIGABRT, last_stderr="engine.c:12: Assertion `fuel > 0' failed.\n" + DUMP.format("Aborted"))
+    assert said.endswith("; the last it wrote was: engine.c:12: Assertion `fuel > 0' failed.")
+    assert died(number=signal.SIGABRT, last_stderr=DUMP.format("Aborted")).endswith("gave up (SIGABRT)")
+
+
+def test_a_crash_dump_with_a_reason_is_quoted_by_it() -> None:
+    said = died(
+        number=signal.SIGABRT, last_stderr="noise\n" + DUMP.format("_Py_CheckRecursiveCall: Cannot recover from stack overflow.")
+    )
+    assert said.endswith("; the last it wrote was: _Py_CheckRecursiveCall: Cannot recover from stack overflow.")
+
+
 def test_out_of_memory_is_said_with_proof_and_with_the_limit() -> None:
     said = died(number=signal.SIGKILL, oom_kills=1, limit=512 * MB, peak=512 * MB)
     assert said == "out of memory: the code used more than the limit of 512 MB, and the system ended the kernel"

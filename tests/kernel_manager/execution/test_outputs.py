@@ -195,6 +195,24 @@ class TestJupyterMeaning:
             OutputAdded(1, plain_output("two")),
         ]
 
+    def test_what_is_told_of_ever_new_displays_is_bounded(self) -> None:
+        limits = OutputLimits(max_text=100, max_outputs=10, max_total=20_000)
+        collector = OutputCollector(limits)
+        told: dict[str, DisplayUpdated] = {}
+        for number in range(200):
+            for event in collector.handle(update("x" * 8_000, f"d{number}")):
+                assert isinstance(event, DisplayUpdated)
+                told[event.display_id] = event
+        assert told["d0"].data == {"text/plain": "x" * 8_000}
+        assert any("left out" in event.data["text/plain"] for event in told.values())
+        assert sum(size(event.data) for event in told.values()) <= 20_000
+
+    def test_updates_of_one_display_are_told_however_many_there_are(self) -> None:
+        collector = OutputCollector(OutputLimits(max_text=100, max_outputs=10, max_total=20_000))
+        for number in range(200):
+            text = f"{number}" + "x" * 8_000
+            assert collector.handle(update(text, "a")) == [DisplayUpdated("a", {"text/plain": text}, {})]
+
     def test_display_ids_name_positions(self) -> None:
         collector = collect([stream("x"), plain("1", "a"), plain("2", "b"), plain("3"), plain("4", "a")])
         assert collector.display_ids == {"a": [1, 4], "b": [2]}
