@@ -96,7 +96,18 @@ async def test_neither_kernel_nor_zygote_keeps_what_the_service_had_open(own_set
     assert lives(pid)
     for process in (pid, parent(pid), parent(parent(pid))):
         targets = [str(entry.readlink()) for entry in Path(f"/proc/{process}/fd").iterdir() if entry.is_symlink()]
-        own = (str(settings.runtime_path), "/dev/null", "socket:", "pipe:", "anon_inode:", "/tmp/", "/memfd", "/proc")
+        environment = str(settings.environments_path)  # Matplotlib keeps the fonts open that it has drawn with
+        own = (
+            str(settings.runtime_path),
+            environment,
+            "/dev/null",
+            "socket:",
+            "pipe:",
+            "anon_inode:",
+            "/tmp/",
+            "/memfd",
+            "/proc",
+        )
         assert [target for target in targets if not target.startswith(own)] == []
         workspace = settings.data_dir / "sessions" / "p" / "default" / "workspace"
         assert Path(f"/proc/{process}/cwd").readlink() in (Path("/"), workspace)
