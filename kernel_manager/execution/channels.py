@@ -78,6 +78,7 @@ class Channels:
         }
         for name, connect in make.items():
             connected = connect() if name == "iopub" else connect(identity=identity)
+            connected.linger = 0  # a connection that is gone would hold up the end of the context for a second
             self._sockets[name] = cast("zmq.asyncio.Socket", connected)
         for name, socket in self._sockets.items():
             self._tasks.append(asyncio.create_task(self._read(name, socket), name=f"kernel {name}"))

@@ -58,7 +58,8 @@ class SessionPlaces:
     def create(self) -> None:
         """Make the folders; raises StorageError."""
         try:
-            self.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not self.workspace.is_dir():
+                self.workspace.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as exc:
             raise StorageError(
                 f"cannot make {self.workspace} ({exc.strerror}); check DATA_DIR, its owner and free space"

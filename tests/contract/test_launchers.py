@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from kernel_manager.execution.channels import Channels, Message, make_context
 from kernel_manager.packages.environments import Environment
 from kernel_manager.provisioning.kernel_environment import KernelEnvironment
 from kernel_manager.provisioning.launcher import KernelRequest, Launcher
-from kernel_manager.provisioning.live_kernel import LiveKernel
+from kernel_manager.provisioning.live_kernel import ExitReport, LiveKernel
 from kernel_manager.provisioning.local_launcher import LocalLauncher
 from kernel_manager.provisioning.runtime import KernelFolder, Runtime
 from kernel_manager.provisioning.zygote_launcher import ZygoteLauncher, drain_zygotes
@@ -105,9 +106,11 @@ async def start(site: Site, kind: str) -> AsyncIterator[Start]:
 
     yield start_one
     for kernel in kernels:
-        kernel.kill("stop")
-        async with asyncio.timeout(PATIENCE):
-            await asyncio.shield(kernel.exited)
+        if (still := await LiveKernel.attach(kernel.folder)) is not None:
+            still.kill("stop")
+            async with asyncio.timeout(PATIENCE):
+                await asyncio.shield(still.exited)
+            await still.aclose()
         await kernel.aclose()
     await launcher.aclose()
 
@@ -293,6 +296,29 @@ async def test_the_report_says_how_the_kernel_ended(
     assert report.was_ready
     assert report.peak_memory_bytes is not None
     assert report.peak_memory_bytes > 2**20
+
+
+async def test_a_kernel_that_ends_while_somebody_connects_is_reported(start: Start) -> None:
+    kernel = await start()
+    init = parent(kernel.pid)
+    before = descriptors(init)
+    await kernel.aclose()
+    async with asyncio.timeout(PATIENCE):
+        while descriptors(init) >= before:
+            await asyncio.sleep(0.01)
+    os.kill(init, signal.SIGSTOP)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as client:
+        client.connect(str(kernel.folder.init_socket))
+        os.kill(kernel.pid, signal.SIGKILL)
+        await gone(kernel.pid)
+        os.kill(init, signal.SIGCONT)  # finds the client and the end at the same time
+        await gone(init)
+    report = ExitReport.read(kernel.folder)
+    assert (report.signal, report.killed_by) == (signal.SIGKILL, None)
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 async def test_what_is_printed_before_a_sudden_end_is_kept(start: Start, context: zmq.asyncio.Context) -> None:
