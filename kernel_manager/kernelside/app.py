@@ -38,10 +38,11 @@ from .protocol import PENDING_FILES, PORTS, SPOOL_FILE
 from .rehearsal import rehearse
 from .spool import Pending, Spool
 from .streams import KernelStream, SpoolingIOPubThread
+from .turns import LONG_TURN_NS, USUAL_TURN_NS, take_turns_of
 from .zygote import KernelPlan
 
-#: A new kernel's first cell should not wait for threads that it hardly needs, in seconds.
-THREADS_AFTER_S = 0.5
+#: A new kernel's first cell comes before what only later ones need, in seconds.
+SETTLE_AFTER_S = 0.5
 
 
 class KernelApp(IPKernelApp):
@@ -214,6 +215,7 @@ def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], news: int) -> No
 
     ``news`` is the pipe to the init.
     """
+    take_turns_of(LONG_TURN_NS)
     gc.enable()
     _reseed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -224,7 +226,7 @@ def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], news: int) -> No
     app.kernel.on_cell_over = lambda: _tell(news, CELL_OVER)
     os.write(news, READY)
     loop = ioloop.IOLoop.current()
-    loop.call_later(THREADS_AFTER_S, _restore_threads, app.blas_setters)
+    loop.call_later(SETTLE_AFTER_S, _settle, app.blas_setters)
     loop.start()
 
 
@@ -255,6 +257,11 @@ def _loaded_libraries(part: str) -> set[str]:
             return {line.split()[-1] for line in maps if part in line and ".so" in line}
     except OSError:
         return set()
+
+
+def _settle(blas_setters: Sequence[Callable[[int], object]]) -> None:
+    take_turns_of(USUAL_TURN_NS)
+    _restore_threads(blas_setters)
 
 
 def _restore_threads(setters: Sequence[Callable[[int], object]]) -> None:
