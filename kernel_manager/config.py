@@ -52,6 +52,30 @@ class Settings(BaseSettings):
     zygote_idle_timeout: float = Field(
         default=300, ge=0, le=31_536_000, description="Seconds that the preloaded process stays after its last kernel ended."
     )
+    sandbox: Literal["auto", "strict", "none"] = Field(
+        default="auto",
+        description="Jail of kernels. strict: no kernel starts unless every protection holds; auto: what this machine gives, "
+        "with a warning; none: code can do what the service can.",
+    )
+    kernel_network: bool = Field(
+        default=False, description="Let code use the network, this machine's own services included. Off: not even loopback."
+    )
+    kernel_memory_mb: int = Field(
+        default=1024, ge=128, le=1_048_576, description="Memory of one kernel and all that it starts, in MB; swap none."
+    )
+    kernel_processes: int = Field(default=256, ge=16, le=100_000, description="Processes and threads of one kernel.")
+    kernel_cpus: float = Field(
+        default=1.0, ge=0.1, le=1_024, description="Processors that one kernel may use; needs a control group."
+    )
+    kernel_open_files: int = Field(default=1024, ge=64, le=1_048_576, description="Open files of one process.")
+    kernel_file_size_mb: int = Field(default=1024, ge=1, le=1_048_576, description="Largest file that code can write, in MB.")
+    kernel_tmp_mb: int = Field(default=256, ge=8, le=1_048_576, description="Size of /tmp and of /dev/shm in a jail, in MB each.")
+    workspace_mb: int = Field(
+        default=1024, ge=16, le=1_048_576, description="What may lie in one session's working folder, in MB."
+    )
+    workspace_files: int = Field(
+        default=20_000, ge=100, le=10_000_000, description="Files and folders in one session's working folder."
+    )
     max_kernels: int = Field(default=32, ge=1, le=10_000, description="Live kernels in all.")
     max_kernels_per_user: int = Field(default=3, ge=1, le=1_000, description="Live kernels of one user.")
     max_output_text_kb: int = Field(

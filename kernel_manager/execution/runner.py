@@ -465,8 +465,12 @@ def evidence_of(report: ExitReport) -> ExitEvidence:
         signal=report.signal,
         killed_by_us=_KILLERS.get(report.killed_by or ""),
         peak_memory_bytes=report.peak_memory_bytes,
+        memory_limit_bytes=report.memory_limit_bytes,
+        oom_kills=report.oom_kills,
         last_stderr=report.stderr,
     )
 
 
-_KILLERS: dict[str, Any] = {name: name for name in ("deadline", "stop", "idle", "restart", "limit")}
+_KILLERS: dict[str, Any] = {
+    name: name for name in ("deadline", "stop", "idle", "restart", "limit", "memory", "tasks", "workspace")
+}

@@ -1,4 +1,4 @@
-"""``python kernelside zygote|init|kernel …``: the entry of the kernel environment's Python.
+"""``python kernelside zygote|init|kernel|doctor …``: the entry of the kernel environment's Python.
 
 The package is loaded under the name ``kernelside`` from its own folder, so that nothing of the service is importable
 from a kernel.
@@ -26,16 +26,17 @@ def load_package() -> None:
 
 
 def main() -> None:
-    """Parse the command line and run one of the three roles."""
+    """Parse the command line and run one of the roles."""
     parser = argparse.ArgumentParser(prog="kernelside")
-    parser.add_argument("role", choices=["zygote", "init", "kernel"])
-    parser.add_argument("--runtime", required=True)
-    parser.add_argument("--data", required=True)
+    parser.add_argument("role", choices=["zygote", "init", "kernel", "doctor"])
+    parser.add_argument("--runtime", default="")
+    parser.add_argument("--data", default="")
+    parser.add_argument("--demand", default="", help="what the sandbox is to give, as JSON; nothing: there is none")
     parser.add_argument("--idle-timeout", type=float, default=3600)
     parser.add_argument("--preload", default="")
     parser.add_argument("--fd", type=int, help="the listening socket (zygote)")
     parser.add_argument("--kernel", help="the request as JSON (init, kernel)")
-    parser.add_argument("--pipes", help="stdout, stderr and news pipes (kernel)")
+    parser.add_argument("--pipes", help="the descriptors of sockets and pipes (kernel)")
     options = parser.parse_args()
     load_package()
     roles = importlib.import_module("kernelside.roles")

@@ -31,15 +31,15 @@ from tornado import ioloop
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
 
+from .handles import KernelHandles
 from .init import CELL_OVER, READY
 from .kernel import KernelSession, ThreadbookKernel, flush_streams
 from .load_file import make_load_file
-from .protocol import PENDING_FILES, PORTS, SPOOL_FILE
+from .protocol import PORTS
 from .rehearsal import rehearse
 from .spool import Pending, Spool
 from .streams import KernelStream, SpoolingIOPubThread
 from .turns import LONG_TURN_NS, USUAL_TURN_NS, take_turns_of
-from .zygote import KernelPlan
 
 #: A new kernel's first cell comes before what only later ones need, in seconds.
 SETTLE_AFTER_S = 0.5
@@ -73,15 +73,12 @@ class KernelApp(IPKernelApp):
     def load_config_file(self, *args: Any, **kwargs: Any) -> None:
         """A kernel has no configuration files: nobody's home is read."""
 
-    def attach(self, connection: dict[str, Any], kernel_dir: str, pipes: Sequence[int]) -> None:
-        """Open the sockets that ``connection`` names, and begin to listen.
-
-        ``pipes`` are the read ends of the pipes behind file descriptors 1 and 2.
-        """
-        self._become_new_session(connection)
-        spool = Spool(os.path.join(kernel_dir, SPOOL_FILE))
-        self._open_sockets(connection, spool)
-        self._redirect_streams(kernel_dir, pipes)
+    def attach(self, handles: KernelHandles) -> None:
+        """Serve the sockets of ``handles`` from now on."""
+        self._become_new_session(handles.connection)
+        spool = Spool(handles.spool)
+        self._open_sockets(handles, spool)
+        self._redirect_streams(handles)
         self._attach_kernel(spool)
         self.iopub_thread.start()
         self.kernel.start()
@@ -96,31 +93,37 @@ class KernelApp(IPKernelApp):
         for name in PORTS:
             setattr(self, name, connection[name])
 
-    def _open_sockets(self, connection: dict[str, Any], spool: Spool) -> None:
+    def _open_sockets(self, handles: KernelHandles, spool: Spool) -> None:
         self.context = context = zmq.Context()
         sockets = {name: context.socket(zmq.ROUTER) for name in ("shell", "stdin", "control")}
         for name, socket in sockets.items():
             socket.linger = 1000
             socket.router_handover = 1
-            self._bind_socket(socket, connection[f"{name}_port"])
+            self._serve(socket, handles, name)
         self.shell_socket, self.stdin_socket, self.control_socket = sockets.values()
         publisher = context.socket(zmq.XPUB)
         publisher.linger = 1000
         publisher.sndhwm = 0  # the limiter bounds what is queued; a full queue would lose the end of a cell
         publisher.xpub_verbose = True  # else only the first of several clients would be welcomed
-        self._bind_socket(publisher, connection["iopub_port"])
-        self.iopub_thread = SpoolingIOPubThread(publisher, self.session, spool, f"ipc://{self.ip}-c")
+        self._serve(publisher, handles, "iopub")
+        self.iopub_thread = SpoolingIOPubThread(publisher, self.session, spool, handles.child_endpoint)
         self.iopub_socket = self.iopub_thread.background_socket
         heartbeat = context.socket(zmq.ROUTER)
         heartbeat.linger = 0
-        self._bind_socket(heartbeat, connection["hb_port"])
+        self._serve(heartbeat, handles, "hb")
         echo = ZMQStream(heartbeat, self.iopub_thread.io_loop)
         echo.on_recv(echo.send_multipart)
         self._heartbeat_stream = echo
 
-    def _redirect_streams(self, kernel_dir: str, pipes: Sequence[int]) -> None:
-        for (name, file), pipe in zip(PENDING_FILES.items(), pipes, strict=True):
-            pending = Pending(os.path.join(kernel_dir, file))
+    def _serve(self, socket: Any, handles: KernelHandles, channel: str) -> None:
+        """Have ``socket`` accept from the listening socket of a channel, which was bound before."""
+        port = f"{channel}_port"
+        socket.use_fd = handles.listeners[port]
+        self._bind_socket(socket, handles.connection[port])
+
+    def _redirect_streams(self, handles: KernelHandles) -> None:
+        for name, pipe in zip(("stdout", "stderr"), handles.stream_reads, strict=True):
+            pending = Pending(handles.pending[name])
             setattr(sys, name, KernelStream(self.session, self.iopub_thread, name, pipe, pending))
         self.displayhook.pub_socket = self.iopub_socket
         sys.displayhook = self.displayhook
@@ -205,26 +208,36 @@ def _without_debugpy() -> Iterator[None]:
 
 def freeze() -> None:
     """Make the heap as still as it gets, so that forks share it: to be called right before serving."""
+    _close_fonts()
     gc.collect()
     gc.freeze()
     gc.disable()
 
 
-def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], news: int) -> None:
+def _close_fonts() -> None:
+    """Let go of Matplotlib's open font files; each fork would, and close descriptors that are somebody else's by then."""
+    fonts = sys.modules.get("matplotlib.font_manager")
+    if (cached := getattr(fonts, "_get_font", None)) is not None:
+        cached.cache_clear()
+
+
+def run(app: KernelApp, handles: KernelHandles, files: str, wait: Callable[[], object] = lambda: None) -> None:
     """In the kernel's own process: attach, report, and serve until the kernel is shut down.
 
-    ``news`` is the pipe to the init.
+    ``files`` is the folder of the user's files. ``wait`` returns when everything around this process is ready, too; no code of
+    a stranger runs before.
     """
     take_turns_of(LONG_TURN_NS)
     gc.enable()
     _reseed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    app.kernel.shell.provide(load_file=make_load_file(plan.files))
-    app.attach(plan.connection, plan.kernel_dir, pipes)
+    app.kernel.shell.provide(load_file=make_load_file(files))
+    app.attach(handles)
     _flush_on_hard_exit()
     atexit.register(app.close)
-    app.kernel.on_cell_over = lambda: _tell(news, CELL_OVER)
-    os.write(news, READY)
+    app.kernel.on_cell_over = lambda: _tell(handles.news, CELL_OVER)
+    wait()
+    os.write(handles.news, READY)
     loop = ioloop.IOLoop.current()
     loop.call_later(SETTLE_AFTER_S, _settle, app.blas_setters)
     loop.start()

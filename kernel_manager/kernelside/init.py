@@ -21,7 +21,6 @@ Events: ``ready``; ``deadline`` (the SIGINT was sent); ``exit`` with the content
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import selectors
@@ -29,13 +28,13 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from . import protocol
+from .enclosure import Enclosure
+from .handles import KernelHandles, Pipes, open_for_kernel
 
-PR_SET_PDEATHSIG = 1
-PR_SET_CHILD_SUBREAPER = 36
 LEFTOVER_LIMIT = 64 * 1024
 MAX_CLIENTS = 32
 MAX_REQUESTS_AT_ONCE = 64
@@ -44,40 +43,22 @@ START_LIMIT_S = 600.0
 READY = b"r"
 CELL_OVER = b"o"
 
-#: Starts the kernel with these pipes and returns its pid.
-StartKernel = Callable[["Pipes"], int]
+#: Between cells a kernel has this long to finish what it does in the background, in seconds; then it is slowed down.
+SETTLE_S = 5.0
+#: After an interrupt for a limit that was passed, a kernel has this long to come below it.
+LIMIT_GRACE_S = 3.0
 
-
-class Pipes:
-    """The pipes between a kernel and its init: one behind each standard stream, and one for :data:`READY`, :data:`CELL_OVER`."""
-
-    def __init__(self) -> None:
-        self.stdout_read, self.stdout_write = os.pipe()
-        self.stderr_read, self.stderr_write = os.pipe()
-        self.news_read, self.news_write = os.pipe()
-        for fd in (self.news_read, self.news_write):
-            os.set_blocking(fd, False)
-
-    def keep_init_side(self) -> None:
-        """Close what only the kernel writes to."""
-        for fd in (self.stdout_write, self.stderr_write, self.news_write):
-            os.close(fd)
-
-    def become_kernel_side(self) -> tuple[int, int]:
-        """Put the pipes in place of file descriptors 1 and 2; return their read ends."""
-        os.dup2(self.stdout_write, 1)
-        os.dup2(self.stderr_write, 2)
-        for fd in (self.stdout_write, self.stderr_write, self.news_read):
-            os.close(fd)
-        return self.stdout_read, self.stderr_read
+#: Starts the kernel within the enclosure and returns its pid.
+StartKernel = Callable[[Enclosure, Pipes, KernelHandles], int]
 
 
 class Init:
     """Runs until the kernel has ended and everybody who listens was told."""
 
-    def __init__(self, kernel_dir: str, idle_timeout: float) -> None:
+    def __init__(self, kernel_dir: str, idle_timeout: float, enclosure: Enclosure) -> None:
         self._dir = kernel_dir
         self._idle_timeout = idle_timeout
+        self._enclosure = enclosure
         self._last_used = time.monotonic()
         self._deadline: float | None = None
         self._grace = 0.0
@@ -89,7 +70,9 @@ class Init:
         self._clients: dict[int, socket.socket] = {}
         self._leases: set[int] = set()
         self._asking = -1
-        self._selector = selectors.DefaultSelector()
+        self._watch_at: float | None = None
+        self._slowed = False
+        self._over: tuple[str, float] | None = None
         self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": self._hello,
             "arm": self._arm,
@@ -101,32 +84,37 @@ class Init:
 
     def run(self, start_kernel: StartKernel) -> None:
         """Start the kernel and supervise it to its end."""
-        _prctl(PR_SET_CHILD_SUBREAPER, 1)
         server = protocol.listening_socket(os.path.join(self._dir, protocol.INIT_SOCKET))
         server.setblocking(False)
+        self._report_fd = os.open(os.path.join(self._dir, protocol.EXIT_FILE), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
         wake = self._watch_children()
-        self._pipes = Pipes()
-        self._pid = start_kernel(self._pipes)
-        self._pipes.keep_init_side()
+        self._pipes = pipes = Pipes()
+        handles = open_for_kernel(self._dir, (pipes.stdout_read, pipes.stderr_read), pipes.news_write)
+        self._enclosure.enter(
+            [2, server.fileno(), self._report_fd, *wake, *pipes.of_init], [*pipes.of_kernel, *handles.listeners.values()]
+        )
+        self._pid = start_kernel(self._enclosure, pipes, handles)
+        self._selector = selectors.DefaultSelector()
         self._selector.register(server, selectors.EVENT_READ, self._accept)
-        self._selector.register(wake, selectors.EVENT_READ, self._on_wake)
-        self._selector.register(self._pipes.news_read, selectors.EVENT_READ, self._on_ready)
+        self._selector.register(wake[0], selectors.EVENT_READ, self._on_wake)
+        self._selector.register(pipes.news_read, selectors.EVENT_READ, self._on_ready)
         self._started = time.monotonic()
+        self._plan_watch()
         status = self._serve()
-        _kill_descendants()
+        self._enclosure.end_all()
         self._report(status)
         server.close()
 
-    def _watch_children(self) -> int:
-        """Return a descriptor that becomes readable when a child ends or the init itself is told to end."""
-        self._wake, write = os.pipe()
-        for fd in (self._wake, write):
+    def _watch_children(self) -> tuple[int, int]:
+        """Return a pipe that becomes readable when a child ends or the init itself is told to end."""
+        wake, write = os.pipe()
+        for fd in (wake, write):
             os.set_blocking(fd, False)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: self._kill("stop"))
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return self._wake
+        return wake, write
 
     def _serve(self) -> int:
         """Handle requests and timers until the kernel has ended; return its wait status."""
@@ -153,13 +141,19 @@ class Init:
     # --- timers ---------------------------------------------------------------------------------------------------
 
     def _next_timer(self) -> float | None:
-        times = [moment for moment in (self._deadline, self._kill_at) if moment is not None]
+        times = [moment for moment in (self._deadline, self._kill_at, self._watch_at) if moment is not None]
         if self._deadline is None and not self._leases:
             times.append(self._last_used + self._idle_limit())
+            if self._is_resting() and not self._slowed:
+                times.append(self._last_used + SETTLE_S)
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _fire_timers(self) -> None:
         now = time.monotonic()
+        if self._watch_at is not None and now >= self._watch_at:
+            self._watch(now)
+        if self._is_resting() and not self._slowed and now >= self._last_used + SETTLE_S:
+            self._slow_down(True)
         if self._kill_at is not None and now >= self._kill_at:
             self._kill("deadline")
         elif self._deadline is not None and now >= self._deadline:
@@ -178,12 +172,41 @@ class Init:
     def _may_be_idle(self) -> bool:
         return self._deadline is None and self._kill_at is None and not self._leases
 
+    # --- limits ---------------------------------------------------------------------------------------------------
+
+    def _is_resting(self) -> bool:
+        """Between cells: what still runs in the kernel runs by itself."""
+        return self._ready and self._may_be_idle()
+
+    def _slow_down(self, slowed: bool) -> None:
+        if slowed != self._slowed:
+            self._slowed = slowed
+            self._enclosure.slow_down(slowed)
+
+    def _plan_watch(self) -> None:
+        if self._enclosure.watch_s is not None:
+            self._watch_at = time.monotonic() + self._enclosure.watch_s[self._is_resting()]
+
+    def _watch(self, now: float) -> None:
+        """End a kernel that passes a limit; what can be mended by an interrupt gets one first."""
+        limit = self._enclosure.excess()
+        if limit is None:
+            self._over = None
+        elif limit != "workspace":
+            self._kill(limit)
+        elif self._over is None:
+            self._over = limit, now
+            self._signal_group(signal.SIGINT)
+        elif now >= self._over[1] + LIMIT_GRACE_S:
+            self._kill(limit)
+        self._plan_watch()
+
     # --- requests -------------------------------------------------------------------------------------------------
 
     def _accept(self, server: socket.socket) -> None:
         with contextlib.suppress(OSError):
             client, _ = server.accept()
-            if len(self._clients) >= MAX_CLIENTS or not same_user(client):
+            if len(self._clients) >= MAX_CLIENTS or not self._enclosure.trusts(client):
                 client.close()
                 return
             client.setblocking(False)
@@ -223,11 +246,13 @@ class Init:
         return {"kernel_pid": self._pid, "ready": self._ready, "armed": armed, "deadline_hit": self._deadline_hit}
 
     def _arm(self, request: dict[str, Any]) -> dict[str, Any]:
+        self._slow_down(False)
         self._deadline = time.monotonic() + float(request["seconds"])
         self._grace = float(request["grace"])
         self._kill_at = None
         self._deadline_hit = False
         self._news()  # of earlier cells
+        self._plan_watch()
         return {}
 
     def _disarm(self, _request: dict[str, Any]) -> dict[str, Any]:
@@ -236,6 +261,7 @@ class Init:
 
     def _lease(self, _request: dict[str, Any]) -> dict[str, Any]:
         self._leases.add(self._asking)
+        self._slow_down(False)
         return {}
 
     def _signal(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -308,12 +334,11 @@ class Init:
             "lived_s": round(time.monotonic() - self._started, 3),
             "stdout": _leftover(self._pipes.stdout_read),
             "stderr": _leftover(self._pipes.stderr_read),
+            **self._enclosure.evidence(),
         }
-        path = os.path.join(self._dir, protocol.EXIT_FILE)
         with contextlib.suppress(OSError):
-            with open(path + ".new", "w") as file:
-                json.dump(report, file)
-            os.replace(path + ".new", path)
+            # the line's end says that it is whole
+            _write_all(self._report_fd, json.dumps(report).encode() + b"\n")
         self._broadcast({"event": "exit"})
 
     # --- listeners ------------------------------------------------------------------------------------------------
@@ -338,21 +363,18 @@ class Init:
                 self._watch_news(alone=True)
 
 
-def start_child(kernel: Callable[[Sequence[int], int], None]) -> StartKernel:
-    """Return what starts a kernel as a fork of this process; ``kernel`` gets the stream pipes and the pipe for its news."""
+def fork_kernel(kernel: Callable[[KernelHandles, Callable[[], object]], None]) -> StartKernel:
+    """Return what starts a kernel as a fork of the init; ``kernel`` gets its handles and what to wait for before it serves."""
 
-    def start(pipes: Pipes) -> int:
-        init_pid = os.getpid()
-        pid = os.fork()
-        if pid:
-            return pid
+    def start(enclosure: Enclosure, pipes: Pipes, handles: KernelHandles) -> int:
+        forked = enclosure.fork()
+        if forked.pid:
+            return forked.pid
         status = 70
         try:
-            os.setsid()
-            die_with_parent(init_pid)
-            streams = pipes.become_kernel_side()
+            pipes.become_kernel_side()
             _reset_signals()
-            kernel(streams, pipes.news_write)
+            kernel(handles, forked.wait)
             status = 0
         except BaseException:  # noqa: BLE001  (nothing may return into the init's code)
             status = _report_failure()
@@ -369,13 +391,6 @@ def leave(status: int) -> NoReturn:
     with contextlib.suppress(BaseException):
         atexit._run_exitfuncs()
     os._exit(status)
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask to be killed when the init ends, whatever ends it."""
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(71)
 
 
 def _reset_signals() -> None:
@@ -395,6 +410,11 @@ def _report_failure() -> int:
     return 70
 
 
+def _write_all(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
 def _leftover(fd: int) -> str:
     """Return what is still in a pipe whose writers are gone."""
     os.set_blocking(fd, False)
@@ -403,40 +423,3 @@ def _leftover(fd: int) -> str:
         while len(data) < LEFTOVER_LIMIT and (chunk := os.read(fd, LEFTOVER_LIMIT)):
             data += chunk
     return data[:LEFTOVER_LIMIT].decode(errors="replace")
-
-
-def _kill_descendants() -> None:
-    """End what the kernel left behind: its orphans are this process's children, since it is their subreaper."""
-    while True:
-        for pid in _children():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
-
-
-def _children() -> list[int]:
-    pid = os.getpid()
-    try:
-        with open(f"/proc/{pid}/task/{pid}/children") as file:
-            return [int(child) for child in file.read().split()]
-    except OSError:
-        return []
-
-
-def same_user(client: socket.socket) -> bool:
-    """Only the user who runs the service may ask."""
-    if not hasattr(socket, "SO_PEERCRED"):
-        return True
-    import struct
-
-    _pid, uid, _gid = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return bool(uid == os.getuid())
-
-
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)

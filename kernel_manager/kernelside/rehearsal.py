@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import sys
 import tempfile
@@ -19,7 +20,8 @@ import zmq.asyncio
 from jupyter_client.session import Session
 from tornado import ioloop
 
-from .protocol import PORTS
+from .handles import open_for_kernel
+from .protocol import CONNECTION_FILE, PORTS
 
 CELLS = (
     "1 + 1",
@@ -38,9 +40,11 @@ _CELL_TIMEOUT_S = 30.0
 def rehearse(app: Any) -> None:
     """Run :data:`CELLS` in ``app``'s kernel as a client would, and forget them."""
     own = dict(app.kernel.shell.user_ns)
-    with tempfile.TemporaryDirectory(prefix="tb-") as folder, _standard_streams(), _pipes() as pipes:
+    with tempfile.TemporaryDirectory(prefix="tb-") as folder, _standard_streams(), _pipes() as (stdout, stderr):
         connection = {"transport": "ipc", "ip": os.path.join(folder, "k"), "key": "rehearsal", **PORTS}
-        app.attach(connection, folder, pipes)
+        with open(os.path.join(folder, CONNECTION_FILE), "w") as file:
+            json.dump(connection, file)
+        app.attach(open_for_kernel(folder, (stdout, stderr), news=-1))
         try:
             ioloop.IOLoop.current().run_sync(lambda: _play(connection))
         finally:

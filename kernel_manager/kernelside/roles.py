@@ -1,7 +1,8 @@
-"""The three roles of this package's processes, each as a function of the command line."""
+"""The roles of this package's processes, each as a function of the command line."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -9,43 +10,86 @@ import subprocess
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import NoReturn
 
-from . import init, zygote
-from .zygote import KernelPlan, Layout, kernel_plan
+from . import containment, init, zygote
+from .containment import Demand
+from .enclosure import Enclosure, NoEnclosure, die_with_parent
+from .handles import KernelHandles, Pipes, inherited, numbers_of
+from .jail import JailError, executable
+from .jail_enclosure import JailEnclosure
+from .zygote import Layout, kernel_plan
 
 
 def zygote_role(options: Namespace) -> None:
     """Leave the caller, then serve on the inherited socket."""
+    demand = Demand.parse(options.demand)
+    _leave_writable_interpreter(demand)
     server = socket.socket(fileno=options.fd)
     server.set_inheritable(False)
     _daemonize()
-    zygote.main(server, _layout(options), _names(options.preload), options.idle_timeout)
+    layout, preload = _layout(options), _names(options.preload)
+    containment.hide_start("zygote")
+    zygote.main(server, layout, preload, options.idle_timeout, demand)
 
 
 def init_role(options: Namespace) -> None:
-    """Supervise a kernel that is started as a program of its own."""
-    request = json.loads(options.kernel)
-    plan = kernel_plan(_layout(options), request)
+    """Supervise one kernel: in a jail a fork of this process, otherwise a program of its own."""
+    demand = Demand.parse(options.demand)
+    _leave_writable_interpreter(demand)
+    plan = kernel_plan(_layout(options), json.loads(options.kernel))
+    contained = containment.find(demand, containment.look(demand) if demand.sandbox != "none" else None)
+    enclosure = zygote.enclose(contained, plan)
     _daemonize()
-    init.Init(plan.kernel_dir, plan.idle_timeout).run(lambda pipes: _start_program(options, pipes))
+    if isinstance(enclosure, JailEnclosure):
+        containment.hide_start("init")
+        _supervise_jail(plan, enclosure)
+    init.Init(plan.kernel_dir, plan.idle_timeout, enclosure).run(
+        lambda enclosure, _pipes, handles: _start_program(options, enclosure, _pipes, handles)
+    )
     os._exit(0)
 
 
 def kernel_role(options: Namespace) -> None:
     """Be a kernel from nothing, under an init."""
-    init.die_with_parent(os.getppid())
+    die_with_parent(os.getppid())
     from . import app as kernel_app
 
-    plan: KernelPlan = kernel_plan(_layout(options), json.loads(options.kernel))
-    stdout_read, stderr_read, news_write = map(int, options.pipes.split(","))
+    plan = kernel_plan(_layout(options), json.loads(options.kernel))
+    handles = inherited(plan.kernel_dir, [int(number) for number in options.pipes.split(",")])
     app = kernel_app.build((), warm_up=False)
-    kernel_app.run(app, plan, (stdout_read, stderr_read), news_write)
+    kernel_app.run(app, handles, plan.files)
 
 
-def _start_program(options: Namespace, pipes: init.Pipes) -> int:
-    request = json.loads(options.kernel)
-    plan = kernel_plan(_layout(options), request)
-    passed = (pipes.stdout_read, pipes.stderr_read, pipes.news_write)
+def doctor_role(options: Namespace) -> None:
+    """Print which protections this host gives, as JSON."""
+    demand = Demand.parse(options.demand)
+    _leave_writable_interpreter(demand)
+    print(json.dumps(containment.find(demand, containment.look(demand)).report()))  # noqa: T201
+
+
+def _supervise_jail(plan: zygote.KernelPlan, enclosure: JailEnclosure) -> NoReturn:
+    """Fork the jail's init, and stay to clean up after it."""
+    from . import app as kernel_app
+
+    pid = zygote.fork_init(enclosure)
+    if pid == 0:
+        zygote.become_init(plan, enclosure, lambda: kernel_app.build((), warm_up=False))
+    os.waitpid(pid, 0)
+    zygote.dispose(enclosure)
+    os._exit(0)
+
+
+def _leave_writable_interpreter(demand: Demand) -> None:
+    """Come back from a read-only mount where kernels could write to the file of this very interpreter."""
+    if demand.sandbox != "none" and executable.is_exposed():
+        with contextlib.suppress(JailError):
+            executable.restart_read_only([sys.executable, *sys.orig_argv[1:]], dict(os.environ))
+
+
+def _start_program(options: Namespace, enclosure: Enclosure, pipes: Pipes, handles: KernelHandles) -> int:
+    plan = kernel_plan(_layout(options), json.loads(options.kernel))
+    passed = numbers_of(handles)
     command = [
         *(sys.executable, "-I", str(Path(__file__).parent), "kernel"),
         *("--runtime", options.runtime, "--data", options.data, "--kernel", options.kernel),
@@ -62,6 +106,8 @@ def _start_program(options: Namespace, pipes: init.Pipes) -> int:
         start_new_session=True,
     )
     process.returncode = 0  # the init reaps; Popen must not
+    if isinstance(enclosure, NoEnclosure):
+        enclosure.let_go()
     return process.pid
 
 
@@ -81,4 +127,4 @@ def _daemonize() -> None:
     os.umask(0o077)
 
 
-ROLES = {"zygote": zygote_role, "init": init_role, "kernel": kernel_role}
+ROLES = {"zygote": zygote_role, "init": init_role, "kernel": kernel_role, "doctor": doctor_role}

@@ -25,7 +25,7 @@ _ATTRIBUTES = struct.Struct("IIQiIQQQII")
 
 
 def take_turns_of(nanoseconds: int) -> None:
-    """Ask for turns of this length, 0 for the usual; Linux before 6.12 and other systems have no such thing, and nothing changes."""
+    """Ask for turns of this length, 0 for the usual; nothing happens before Linux 6.12 and elsewhere."""
     number = _SCHED_SETATTR.get(platform.machine())
     if sys.platform != "linux" or number is None:
         return

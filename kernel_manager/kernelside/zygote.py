@@ -12,7 +12,6 @@ Paths are built here, from ids; a client sends none.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import selectors
@@ -21,11 +20,17 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from . import protocol
-from .init import Init, same_user, start_child
+from . import containment, protocol
+from .containment import Containment, Demand
+from .enclosure import Enclosure, NoEnclosure, same_user
+from .handles import KernelHandles
+from .init import Init, fork_kernel
+from .jail import JailError, spawn
+from .jail.policy import FILES, WORKSPACE
+from .jail_enclosure import JailEnclosure
 
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
@@ -49,17 +54,22 @@ class Layout:
         """The folder of one user's files."""
         return os.path.join(self.data, "files", _checked(user))
 
+    def packages(self, user: str) -> str:
+        """The folder of the packages that one user's sessions have beside the environment's."""
+        return os.path.join(self.data, "packages", _checked(user))
+
 
 class Zygote:
     """Serves fork requests until it is idle for ``idle_timeout`` seconds with no kernel alive."""
 
-    def __init__(self, server: socket.socket, layout: Layout, app: Any, idle_timeout: float) -> None:
+    def __init__(self, server: socket.socket, layout: Layout, app: Any, idle_timeout: float, contained: Containment) -> None:
         self._server = server
+        self._contained = contained
         self._layout = layout
         self._app = app
         self._idle_timeout = idle_timeout
         self._idle_since = time.monotonic()
-        self._inits: set[int] = set()
+        self._inits: dict[int, Enclosure] = {}
         self._clients: set[socket.socket] = set()
         self._draining = False
         self._selector = selectors.DefaultSelector()
@@ -103,7 +113,8 @@ class Zygote:
                 return
             if pid == 0:
                 return
-            self._inits.discard(pid)
+            if (enclosure := self._inits.pop(pid, None)) is not None:
+                dispose(enclosure)
             self._idle_since = time.monotonic()
 
     def _on_wake(self, fd: int) -> None:
@@ -138,11 +149,11 @@ class Zygote:
             if request.get("v") != protocol.PROTOCOL_VERSION:
                 return {"ok": False, "error": f"protocol version {protocol.PROTOCOL_VERSION} is spoken here"}
             return {"ok": True, **self._handlers[request["op"]](request)}
-        except (ValueError, KeyError, TypeError, OSError, RuntimeError) as exc:
+        except (ValueError, KeyError, TypeError, OSError, RuntimeError, JailError) as exc:
             return {"ok": False, "error": f"{type(exc).__name__}: {exc}"}
 
     def _status(self, _request: dict[str, Any]) -> dict[str, Any]:
-        return {"pid": os.getpid(), "kernels": len(self._inits), "draining": self._draining}
+        return {"pid": os.getpid(), "kernels": len(self._inits), "draining": self._draining, **self._contained.report()}
 
     def _drain(self, _request: dict[str, Any]) -> dict[str, Any]:
         self._draining = True
@@ -153,66 +164,103 @@ class Zygote:
             raise RuntimeError("this zygote is draining")
         plan = kernel_plan(self._layout, request)
         _assert_single_threaded()
-        pid = os.fork()
+        enclosure = enclose(self._contained, plan)
+        pid = fork_init(enclosure)
         if pid == 0:
-            self._become_init(plan)
-        self._inits.add(pid)
+            become_init(plan, enclosure, lambda: self._app)
+        if isinstance(enclosure, JailEnclosure) and enclosure.plan.group is not None:
+            enclosure.plan.group.close()
+        self._inits[pid] = enclosure
         return {"pid": pid}
-
-    def _become_init(self, plan: KernelPlan) -> None:
-        """In the child: let go of everything of the zygote, then supervise a kernel; never returns."""
-        try:
-            signal.set_wakeup_fd(-1)
-            os.setsid()
-            self._selector.close()
-            for sock in (self._server, *self._clients):
-                sock.close()
-            app = self._app
-            start_kernel = start_child(lambda pipes, news: _become_kernel(app, plan, pipes, news))
-            Init(plan.kernel_dir, plan.idle_timeout).run(start_kernel)
-        except BaseException as exc:  # noqa: BLE001  (nothing may return into the zygote's loop)
-            _log(plan.kernel_dir, exc)
-        finally:
-            os._exit(0)
 
 
 @dataclass(frozen=True)
 class KernelPlan:
     """What one kernel needs to know."""
 
+    kernel_id: str
+    user: str
     kernel_dir: str
     workspace: str
     files: str
+    packages: str
     idle_timeout: float
-    connection: dict[str, Any]
 
 
 def kernel_plan(layout: Layout, request: dict[str, Any]) -> KernelPlan:
-    """Check a request's ids and return the folders they stand for; raises ValueError or OSError."""
-    kernel_dir = layout.kernel_dir(str(request["kernel_id"]))
-    with open(os.path.join(kernel_dir, protocol.CONNECTION_FILE)) as file:
-        connection = json.load(file)
-    workspace = layout.workspace(str(request["user"]), str(request["session"]))
-    if not os.path.isdir(workspace):
-        raise FileNotFoundError(f"no working folder {workspace}")
-    return KernelPlan(kernel_dir, workspace, layout.files(str(request["user"])), float(request["idle_timeout"]), connection)
+    """Check a request's ids and return the folders they stand for; raises ValueError or OSError.
+
+    A request for a kernel whose folder is gone comes too late: whoever asked has given up. The key is not read here: what the
+    zygote knows, every later kernel could find in its memory.
+    """
+    kernel_id, user = str(request["kernel_id"]), str(request["user"])
+    kernel_dir = layout.kernel_dir(kernel_id)
+    workspace = layout.workspace(user, str(request["session"]))
+    for path in (os.path.join(kernel_dir, protocol.CONNECTION_FILE), workspace):
+        if not os.path.lexists(path):
+            raise FileNotFoundError(f"{path} is not there")
+    idle_timeout = float(request["idle_timeout"])
+    return KernelPlan(kernel_id, user, kernel_dir, workspace, layout.files(user), layout.packages(user), idle_timeout)
 
 
-def _become_kernel(app: Any, plan: KernelPlan, pipes: Sequence[int], news: int) -> None:
+def enclose(contained: Containment, plan: KernelPlan) -> Enclosure:
+    """Make the enclosure of a kernel; raises RuntimeError where the operator wants more than there is."""
+    if (refusal := contained.refusal()) is not None:
+        raise RuntimeError(refusal)
+    packages = plan.packages if os.path.isdir(plan.packages) else None
+    return contained.enclosure(plan.kernel_id, plan.user, plan.workspace, plan.files, packages)
+
+
+def fork_init(enclosure: Enclosure) -> int:
+    """Fork the process that will be the init: 0 in it."""
+    return spawn(enclosure.plan.policy) if isinstance(enclosure, JailEnclosure) else os.fork()
+
+
+def dispose(enclosure: Enclosure) -> None:
+    """After the init was reaped: remove the kernel's control group."""
+    if isinstance(enclosure, JailEnclosure) and (group := enclosure.plan.group) is not None:
+        with contextlib.suppress(OSError, JailError):
+            while not group.remove():
+                group.kill()
+
+
+def become_init(plan: KernelPlan, enclosure: Enclosure, build_app: Callable[[], Any]) -> None:
+    """In the forked child: let go of everything of its parent, then supervise a kernel; never returns."""
+    try:
+        signal.set_wakeup_fd(-1)
+        if isinstance(enclosure, NoEnclosure):
+            os.setsid()
+        jailed = isinstance(enclosure, JailEnclosure)
+        Init(plan.kernel_dir, plan.idle_timeout, enclosure).run(
+            fork_kernel(lambda handles, wait: _become_kernel(build_app(), plan, handles, wait, jailed=jailed))
+        )
+    except BaseException as exc:  # noqa: BLE001  (nothing may return into the zygote's loop)
+        _log(plan.kernel_dir, exc)
+    finally:
+        os._exit(0)
+
+
+def _become_kernel(app: Any, plan: KernelPlan, handles: KernelHandles, wait: Callable[[], object], *, jailed: bool) -> None:
     from . import app as kernel_app
 
-    os.chdir(plan.workspace)
-    os.environ["HOME"] = plan.workspace
-    kernel_app.run(app, plan, pipes, news)
+    if jailed:
+        os.chdir(WORKSPACE)
+        handles = replace(handles, child_endpoint=f"ipc://{os.environ['HOME']}/.displays")
+    else:
+        os.chdir(plan.workspace)
+        os.environ["HOME"] = plan.workspace
+    kernel_app.run(app, handles, FILES if jailed else plan.files, wait)
 
 
-def main(server: socket.socket, layout: Layout, preload: Sequence[str], idle_timeout: float) -> None:
+def main(server: socket.socket, layout: Layout, preload: Sequence[str], idle_timeout: float, demand: Demand) -> None:
     """Build the kernel, then serve. The process has its own session and no descriptors but ``server``."""
     from . import app as kernel_app
 
+    looking = containment.Looking(demand) if demand.sandbox != "none" else None
     app = kernel_app.build(preload)
+    contained = containment.find(demand, looking.findings() if looking is not None else None)
     kernel_app.freeze()
-    Zygote(server, layout, app, idle_timeout).serve()
+    Zygote(server, layout, app, idle_timeout, contained).serve()
 
 
 def _checked(identifier: str) -> str:

@@ -8,6 +8,7 @@ import json
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from kernel_manager.errors import KernelStartError, ServiceError
@@ -25,6 +26,8 @@ class ExitReport:
     killed_by: str | None = None
     was_ready: bool = True
     peak_memory_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+    oom_kills: int = 0
     stdout: str = ""
     stderr: str = ""
 
@@ -135,11 +138,11 @@ class LiveKernel:
                 await self._init.connect(self.folder.init_socket)
                 break
             except (FileNotFoundError, ConnectionRefusedError):
-                if not patiently or self.folder.exit_file.exists() or self.folder.log():
+                if not patiently or self.folder.is_reported or self.folder.log():
                     raise
                 await asyncio.sleep(0.002)
         reply = await self._init.ask("hello")
-        self.pid = int(reply["kernel_pid"])
+        self.pid = _pid_out_here(self._init.peer_pid, int(reply["kernel_pid"]))
         self.was_running = bool(reply["armed"])
         self.deadline_hit = bool(reply["deadline_hit"])
         if reply["ready"]:
@@ -174,6 +177,22 @@ class LiveKernel:
         self.exited.set_result(report)
         if not self._ready.done():
             self._ready.set_exception(KernelStartError(_start_failure(self.folder, report)))
+
+
+def _pid_out_here(init: int, pid: int) -> int:
+    """The pid by which this process knows the kernel that its init knows as ``pid``: in a jail, numbers are its own."""
+    try:
+        children = Path(f"/proc/{init}/task/{init}/children").read_text().split()
+        return next((int(child) for child in children if _innermost(int(child)) == pid), pid)
+    except OSError:
+        return pid
+
+
+def _innermost(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text(errors="replace").splitlines():
+        if line.startswith("NSpid:"):
+            return int(line.split()[-1])
+    return pid
 
 
 def _start_failure(folder: KernelFolder, report: ExitReport) -> str:

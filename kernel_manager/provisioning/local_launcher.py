@@ -14,18 +14,19 @@ from kernel_manager.provisioning.launcher import KERNELSIDE, KernelRequest, kern
 class LocalLauncher:
     """Starts a supervisor that starts an ordinary kernel process."""
 
-    def __init__(self, environment: KernelEnvironment, runtime: Path, data: Path) -> None:
+    def __init__(self, environment: KernelEnvironment, runtime: Path, data: Path, demand: str = "") -> None:
         self.generation = environment.generation
         self._python = environment.python
         self._runtime = runtime
         self._data = data
+        self._demand = demand
 
     async def launch(self, request: KernelRequest) -> None:
         """See :class:`~kernel_manager.provisioning.launcher.Launcher`."""
         command = [
             *(str(self._python), "-I", str(KERNELSIDE), "init"),
             *("--runtime", str(self._runtime), "--data", str(self._data)),
-            *("--kernel", json.dumps(request.to_dict())),
+            *("--demand", self._demand, "--kernel", json.dumps(request.to_dict())),
         ]
         status = await start_daemon(command, self._python, self._runtime, self._runtime / "local.log")
         if status:

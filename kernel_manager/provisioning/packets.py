@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import struct
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -44,6 +45,14 @@ class PacketClient:
             raise
         self._socket = sock
         self._loop.add_reader(sock, self._on_readable)
+
+    @property
+    def peer_pid(self) -> int:
+        """The process that listens at the other side, 0 where the system does not tell."""
+        if self._socket is None or not hasattr(socket, "SO_PEERCRED"):
+            return 0
+        pid, _, _ = struct.unpack("3i", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+        return int(pid)
 
     async def ask(self, op: str, **fields: Any) -> Packet:
         """Send a request and return the reply; raises ServiceError if the reply says no."""

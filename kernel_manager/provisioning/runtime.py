@@ -43,8 +43,18 @@ class KernelFolder:
 
     @property
     def exit_file(self) -> Path:
-        """How the kernel ended, once it has."""
+        """How the kernel ended; empty until it has, see :attr:`is_reported`."""
         return self.path / protocol.EXIT_FILE
+
+    @property
+    def is_reported(self) -> bool:
+        """Whether the supervisor has written down how the kernel ended: the last thing that it does."""
+        try:
+            with self.exit_file.open("rb") as file:
+                file.seek(-1, os.SEEK_END)
+                return file.read(1) == b"\n"
+        except OSError:
+            return False
 
     @property
     def spool(self) -> Path:

@@ -24,14 +24,17 @@ _LOG_LIMIT = 1_000_000
 class ZygoteLauncher:
     """Asks the zygote of one environment generation and one version of our code."""
 
-    def __init__(self, environment: KernelEnvironment, runtime: Path, data: Path, *, idle_timeout: float) -> None:
+    def __init__(
+        self, environment: KernelEnvironment, runtime: Path, data: Path, *, idle_timeout: float, demand: str = ""
+    ) -> None:
         self.generation = environment.generation
         self._python = environment.python
         self._runtime = runtime
         self._data = data
         self._preload = ",".join(environment.preload)
         self._idle_timeout = idle_timeout
-        self._socket = runtime / f"z-{_version_digest(environment.generation)}.sock"
+        self._demand = demand
+        self._socket = runtime / f"z-{_version_digest(environment.generation, demand)}.sock"
         self._client: PacketClient | None = None
         self._connecting = asyncio.Lock()
 
@@ -62,7 +65,7 @@ class ZygoteLauncher:
             reply = await client.ask("status")
         finally:
             client.close()
-        return {name: reply[name] for name in ("pid", "kernels", "draining")}
+        return {name: reply[name] for name in ("pid", "kernels", "draining", "sandbox", "protections")}
 
     @property
     def _log(self) -> Path:
@@ -113,6 +116,7 @@ class ZygoteLauncher:
                 *(str(self._python), "-I", str(KERNELSIDE), "zygote"),
                 *("--runtime", str(self._runtime), "--data", str(self._data)),
                 *("--preload", self._preload, "--idle-timeout", str(self._idle_timeout), "--fd", str(fd)),
+                *("--demand", self._demand),
             ]
             status = await start_daemon(command, self._python, self._runtime, self._log, fd=fd, threads=False)
         if status:
@@ -137,9 +141,9 @@ async def drain_zygotes(runtime: Path, keep: Path | None = None) -> int:
     return count
 
 
-def _version_digest(generation: str) -> str:
-    """Of everything that a running zygote cannot change any more: the environment and our own code."""
-    digest = hashlib.sha256(f"{protocol.PROTOCOL_VERSION} {generation}".encode())
+def _version_digest(generation: str, demand: str) -> str:
+    """Of everything that a running zygote cannot change any more: the environment, the jail and our own code."""
+    digest = hashlib.sha256(f"{protocol.PROTOCOL_VERSION} {generation} {demand}".encode())
     for path in sorted(KERNELSIDE.rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:8]

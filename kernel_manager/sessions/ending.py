@@ -39,7 +39,7 @@ async def end_in(folder: KernelFolder, reason: str) -> bool:
 
 def has_ended(folder: KernelFolder) -> bool:
     """Whether the kernel of a folder is gone; its supervisor writes the report before it goes itself."""
-    return folder.exit_file.exists() or not folder.is_supervised()
+    return folder.is_reported or not folder.is_supervised()
 
 
 def bury(places: SessionPlaces, history: History, folder: KernelFolder, report: ExitReport, *, told: bool = False) -> None:

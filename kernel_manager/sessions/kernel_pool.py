@@ -128,7 +128,7 @@ class KernelPool:
 
     def _found(self) -> Iterator[_Found]:
         for folder in self._runtime.folders():
-            if not folder.exit_file.exists():
+            if not folder.is_reported:
                 yield _Found(folder, Owner.read(folder))
 
     async def _seen(self, found: _Found) -> culling.LiveKernel | None:
@@ -171,7 +171,7 @@ class KernelPool:
             owner = Owner.read(folder)
             if owner is not None and has_ended(folder):
                 self._clear_owned(folder, owner)
-            elif owner is None and time.time() - _modified(folder.exit_file, time.time()) > _KEEP_ENDED_S:
+            elif owner is None and folder.is_reported and time.time() - _modified(folder.exit_file) > _KEEP_ENDED_S:
                 folder.remove()
 
     def _clear_owned(self, folder: KernelFolder, owner: Owner) -> None:

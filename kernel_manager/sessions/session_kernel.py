@@ -103,7 +103,7 @@ class SessionKernel:
 
     def _is_being_started(self) -> bool:
         kernel_id = KernelRecord.read(self._places.kernel).kernel_id
-        return kernel_id is not None and not self._host.runtime.folder(kernel_id).exit_file.exists()
+        return kernel_id is not None and not self._host.runtime.folder(kernel_id).is_reported
 
     @contextlib.asynccontextmanager
     async def _found(self) -> AsyncIterator[LiveKernel | None]:
@@ -216,7 +216,7 @@ class SessionKernel:
     @staticmethod
     def _is_up(kernel: LiveKernel) -> bool:
         """Whether a kernel lives; the news of its end may still be on its way to us."""
-        return kernel.alive and not kernel.folder.exit_file.exists() and _runs(kernel.pid)
+        return kernel.alive and not kernel.folder.is_reported and _runs(kernel.pid)
 
     async def _start(self) -> None:
         # before the kernel is: the next process finds it if this one is killed meanwhile

@@ -9,7 +9,8 @@ import pytest
 import zmq
 from jupyter_client.session import Session
 
-from kernel_manager.kernelside.spool import Spool, read_spool
+from kernel_manager.kernelside.shared_memory import map_shared
+from kernel_manager.kernelside.spool import SPOOL_SIZE, Spool, read_spool
 from kernel_manager.kernelside.streams import SpoolingIOPubThread
 
 
@@ -25,7 +26,9 @@ def idle_publisher(tmp_path: Path, context: zmq.Context[Any]) -> Iterator[Spooli
     """A publisher whose thread does not run: nothing but a send looks at its socket."""
     socket = context.socket(zmq.XPUB)
     socket.bind(f"ipc://{tmp_path}/p")
-    publisher = SpoolingIOPubThread(socket, Session(key=b"k"), Spool(str(tmp_path / "spool")), f"ipc://{tmp_path}/c")
+    publisher = SpoolingIOPubThread(
+        socket, Session(key=b"k"), Spool(map_shared(str(tmp_path / "spool"), SPOOL_SIZE)), f"ipc://{tmp_path}/c"
+    )
     yield publisher
     publisher.close()  # type: ignore[no-untyped-call]
 

@@ -1,0 +1,179 @@
+"""The enclosure that is a jail: see :mod:`jail` for what it is made of."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import jail
+from .enclosure import Forked
+from .jail import ending, supervisor
+
+#: What a kernel may use between cells, in processors: enough for a completion, too little for a miner.
+BACKGROUND_CPUS = 0.2
+#: Seconds between two looks at the memory, while a cell runs and while none does.
+_MEMORY_WATCH_S = (0.03, 0.25)
+#: Seconds between two walks through the working folder, at least; a walk may take this part of the time.
+_WORKSPACE_WATCH_S = 1.0
+_WALK_SHARE = 0.05
+_MAX_DESCRIPTORS = 20_000
+
+
+@dataclass(frozen=True)
+class WorkspaceLimits:
+    """The most that may lie in the working folder: bytes on disk, and files and folders together."""
+
+    folder: str
+    size: int
+    files: int
+
+
+class JailEnclosure:
+    """A jail that is planned; the process that :func:`spawn` forks enters it."""
+
+    def __init__(self, plan: jail.Plan, workspace: WorkspaceLimits) -> None:
+        self.plan = plan
+        self._workspace = workspace
+        self._walk_at = 0.0
+        self._processes = "pid" in plan.policy.namespaces
+        self.watch_s: tuple[float, float] | None = (
+            _MEMORY_WATCH_S if self._watches_memory else (_WORKSPACE_WATCH_S, _WORKSPACE_WATCH_S)
+        )
+
+    @property
+    def _watches_memory(self) -> bool:
+        held = self.plan.group.held if self.plan.group is not None else frozenset()
+        return self._processes and not {"memory", "pids"} <= held
+
+    def enter(self, init_keeps: Sequence[int], kernel_keeps: Sequence[int]) -> None:
+        """See :class:`~.enclosure.Enclosure`."""
+        group = self.plan.group.descriptors() if self.plan.group is not None else []
+        self.plan = replace(self.plan, init_keeps=(0, 1, *init_keeps, *group), kernel_keeps=(0, *kernel_keeps))
+        jail.enter(self.plan)
+        if not self._processes:
+            ending.adopt_orphans()
+
+    def fork(self) -> Forked:
+        """See :class:`~.enclosure.Enclosure`."""
+        kernel = jail.start_kernel(self.plan)
+        if kernel.pid == 0:
+            _set_up_home(os.environ.get("HOME", ""))
+        return Forked(kernel.pid, kernel.wait)
+
+    def trusts(self, client: socket.socket) -> bool:
+        """See :class:`~.enclosure.Enclosure`. The folder that the socket lies in is out of the jail's sight, and private."""
+        return True
+
+    def excess(self) -> str | None:
+        """See :class:`~.enclosure.Enclosure`."""
+        limits = self.plan.policy.limits
+        if self._watches_memory:
+            over = supervisor.excess(supervisor.measure(limits.memory, not self.plan.policy.network), limits)
+            if over is not None:
+                return over
+        now = time.monotonic()
+        if now < self._walk_at:
+            return None
+        over = "workspace" if is_over(self._workspace) else None
+        took = time.monotonic() - now
+        self._walk_at = now + max(_WORKSPACE_WATCH_S, took / _WALK_SHARE)
+        return over
+
+    def slow_down(self, slowed: bool) -> None:
+        """See :class:`~.enclosure.Enclosure`."""
+        cpus = self.plan.policy.limits.cpus
+        if self.plan.group is not None and cpus is not None:
+            with contextlib.suppress(jail.JailError):
+                self.plan.group.set_cpus(min(BACKGROUND_CPUS, cpus) if slowed else cpus)
+
+    def end_all(self) -> None:
+        """See :class:`~.enclosure.Enclosure`."""
+        if not self._processes:
+            while not ending.drain():
+                pass
+            return
+        while True:
+            # all that this process can see but itself, at once: nothing can fork in between
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(-1, signal.SIGKILL)
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+
+    def evidence(self) -> dict[str, Any]:
+        """See :class:`~.enclosure.Enclosure`."""
+        found: dict[str, Any] = {"memory_limit_bytes": self.plan.policy.limits.memory}
+        if self.plan.group is not None:
+            with contextlib.suppress(OSError):
+                usage = self.plan.group.usage()
+                found["oom_kills"] = usage.oom_kills or 0
+                if usage.peak is not None:
+                    found["peak_memory_bytes"] = usage.peak
+        return found
+
+
+def is_over(limits: WorkspaceLimits) -> bool:
+    """Whether a folder holds more than it may, files that have no name any more but are open included."""
+    size = 0
+    for files, entry in enumerate(_entries(limits.folder), start=1):
+        with contextlib.suppress(OSError):
+            size += entry.stat(follow_symlinks=False).st_blocks * 512
+        if size > limits.size or files > limits.files:
+            return True
+    with contextlib.suppress(OSError):
+        size += sum(_nameless(os.stat(limits.folder).st_dev))
+    return size > limits.size
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    """Everything below ``folder``, links not followed."""
+    waiting = [folder]
+    while waiting:
+        try:
+            scan = os.scandir(waiting.pop())
+        except OSError:
+            continue
+        with scan:
+            for entry in scan:
+                yield entry
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+
+
+def _nameless(device: int) -> Iterator[int]:
+    """The sizes on disk of files on ``device`` that processes hold open after their last name is gone."""
+    seen: set[int] = set()
+    looked = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            for fd in os.listdir(f"/proc/{pid}/fd"):
+                looked += 1
+                if looked > _MAX_DESCRIPTORS:
+                    return
+                with contextlib.suppress(OSError):
+                    info = os.stat(f"/proc/{pid}/fd/{fd}")
+                    if info.st_nlink == 0 and info.st_dev == device and info.st_ino not in seen:
+                        seen.add(info.st_ino)
+                        yield info.st_blocks * 512
+
+
+def _set_up_home(home: str) -> None:
+    """A home of the jail's own, with Matplotlib's list of fonts, which takes seconds to make."""
+    matplotlib = sys.modules.get("matplotlib")
+    if matplotlib is None or not home:
+        return
+    cache = os.path.join(home, ".cache", "matplotlib")
+    with contextlib.suppress(OSError):
+        os.makedirs(cache, exist_ok=True)
+        known = matplotlib.get_cachedir()
+        for name in os.listdir(known):
+            if name.startswith("fontlist"):
+                os.symlink(os.path.join(known, name), os.path.join(cache, name))
