@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -97,17 +98,24 @@ class KernelStream(OutStream):
             if not self._texts:
                 return
             texts, self._texts = self._texts, {}
-            for parent, buffer in texts.items():
-                self._publish(dict(parent), buffer.take())
+            for number, (parent, buffer) in enumerate(texts.items(), start=1):
+                # the last one's text is in two places for no longer than this thread needs for a step
+                spooled = self._pending.clear if number == len(texts) else None
+                self._publish(dict(parent), buffer.take(), spooled)
             self._pending.clear()
 
-    def _publish(self, parent: dict[str, Any], text: str) -> None:
+    def _publish(self, parent: dict[str, Any], text: str, spooled: Callable[[], None] | None) -> None:
         message: dict[str, Any] | None = self.session.msg("stream", {"name": self.name, "text": text}, parent=parent)
         for hook in self._hooks:
             message = hook(message)
             if message is None:
                 return
-        self.session.send(self.pub_thread, message, ident=self.topic)
+        local = self.pub_thread.local
+        local.spooled = spooled
+        try:
+            self.session.send(self.pub_thread, message, ident=self.topic)
+        finally:
+            local.spooled = None
 
     def detach_pipe(self) -> None:
         """Stop reading the pipe; only when the IOPub thread's loop will not run again."""
@@ -144,6 +152,8 @@ class SpoolingIOPubThread(IOPubThread):
 
     def __init__(self, socket: Any, session: Any, spool: Any, child_endpoint: str) -> None:
         self._spool = spool
+        #: Of the sending thread: ``spooled`` is called between the spool and the socket.
+        self.local = threading.local()
         self._child_endpoint = child_endpoint
         super().__init__(socket, pipe=True, session=session)
 
@@ -151,6 +161,8 @@ class SpoolingIOPubThread(IOPubThread):
         """Keep the message, then queue it; who sends faster than the thread can publish has to wait."""
         if self._is_master_process():
             self._spool.append(args[0])
+            if (spooled := getattr(self.local, "spooled", None)) is not None:
+                spooled()
             while len(self._events) > QUEUE_LIMIT and self._others_wait_for_it():
                 time.sleep(QUEUE_WAIT_S)
         super().send_multipart(*args, **kwargs)

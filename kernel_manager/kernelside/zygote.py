@@ -17,7 +17,6 @@ import re
 import selectors
 import signal
 import socket
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -282,6 +281,10 @@ def _assert_single_threaded() -> None:
 def _log(kernel_dir: str, exc: BaseException) -> None:
     import traceback
 
-    with contextlib.suppress(OSError), open(os.path.join(kernel_dir, protocol.LOG_FILE), "a") as log:
-        traceback.print_exception(exc, file=log)
-    sys.stderr.flush()
+    text = "".join(traceback.format_exception(exc))
+    try:
+        with open(os.path.join(kernel_dir, protocol.LOG_FILE), "a") as log:
+            log.write(text)
+    except OSError:  # out of sight already: the zygote's own log is still open
+        with contextlib.suppress(OSError):
+            os.write(2, text.encode(errors="replace"))

@@ -48,6 +48,19 @@ def lives(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def running(word: str) -> bool:
+    """Whether a process runs that has ``word`` in its command; pids of a jail mean nothing out here."""
+    commands = (path.parent for path in Path("/proc").glob("[0-9]*/cmdline") if word in _text(path).split("\0"))
+    return any(lives(int(folder.name)) for folder in commands)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
+
+
 def parent(pid: int) -> int:
     """The pid of a process's parent."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

@@ -10,7 +10,7 @@ import pytest
 
 from kernel_manager import CellFinished, CellStarted, InputRequested, OutputAdded, Session
 from tests.integration.following import Follower, shown, written
-from tests.integration.support import kernel_pid, lives, until, value
+from tests.integration.support import kernel_pid, running, until, value
 
 SEGFAULT = "import ctypes\nprint('last words')\nctypes.string_at(0)"
 
@@ -137,11 +137,10 @@ async def test_cells_queued_behind_a_death_run_in_the_fresh_kernel(session: Sess
 
 
 async def test_what_a_dying_cell_started_does_not_live_on(session: Session) -> None:
-    code = (
-        "import os, subprocess\nprint(subprocess.Popen(['sleep', '1000'], start_new_session=True).pid, flush=True)\nos._exit(1)"
-    )
-    child = int(written(await session.execute(code)))
-    await until(lambda: not lives(child))
+    await session.execute("import os, subprocess\nchild = subprocess.Popen(['sleep', '98765'], start_new_session=True)")
+    assert running("98765")
+    await session.execute("os._exit(1)")
+    await until(lambda: not running("98765"))
 
 
 async def test_out_of_memory_in_python_is_an_error_and_no_death(session: Session) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from kernel_manager import OutputAdded, OutputReplaced, Session, Settings, StreamExtended
 from kernel_manager.execution.result import ExecutionResult
+from tests.integration.conftest import OwnSettings
 from tests.integration.following import events_of, failure, session_with, shown, written
 from tests.integration.support import value
 
@@ -128,9 +129,9 @@ async def test_a_long_string_is_cut_in_print_and_as_result(session: Session) -> 
 
 
 @pytest.mark.slow
-async def test_two_gigabytes_of_text_are_cut(session: Session) -> None:
+async def test_two_gigabytes_of_text_are_cut(own_settings_of: OwnSettings) -> None:
     with bounded_memory():
-        async with usable_afterwards(session):
+        async with session_with(own_settings_of(kernel_memory_mb=8192)) as session, usable_afterwards(session):
             result = await session.execute("print('x' * 2_000_000_000)")
     assert result.status == "ok"
     assert "… 1,99" in written(result)

@@ -20,7 +20,7 @@ from jupyter_client.manager import AsyncKernelManager, start_new_async_kernel, s
 
 from kernel_manager.packages.environments import Environment
 from tests.integration.notebooks import notebook_of
-from tests.integration.support import PATIENCE, lives, until
+from tests.integration.support import PATIENCE, running, until
 from threadbook.__main__ import main
 
 _DEFINITIONS = "def documented(x):\n    'What it does.'\n    return x"
@@ -247,11 +247,11 @@ async def test_an_interrupt_ends_the_cell_and_not_the_kernel() -> None:
 @pytest.mark.parametrize("now", [True, False])
 async def test_a_shutdown_leaves_no_process(now: bool) -> None:
     async with running_kernel() as (manager, client):
-        pid = int(await answer(client, "__import__('os').getpid()"))
-        assert lives(pid)
+        await answer(client, "marked = __import__('subprocess').Popen(['sleep', '87654'])\n1")
+        assert running("87654")
         async with asyncio.timeout(PATIENCE):
             await manager.shutdown_kernel(now=now)
-        await until(lambda: not lives(pid))
+        await until(lambda: not running("87654"))
         assert not await manager.is_alive()
 
 

@@ -116,7 +116,7 @@ async def test_many_new_sessions_at_once_stay_within_the_limit(settings: Setting
         sessions = [await house.session(f"user{number}") for number in range(8)]
         cells = asyncio.gather(*(session.execute("1") for session in sessions), return_exceptions=True)
         while not cells.done():
-            most = max(most, sum(not folder.exit_file.exists() for folder in kernel_folders(settings)))
+            most = max(most, sum(not folder.is_reported for folder in kernel_folders(settings)))
             await asyncio.sleep(0.001)
         results = await cells
         assert most <= 3

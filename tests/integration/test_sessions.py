@@ -7,7 +7,6 @@ import contextlib
 import os
 import shutil
 import signal
-from pathlib import Path
 
 import pytest
 
@@ -66,19 +65,20 @@ async def test_cells_of_one_session_run_one_after_the_other_in_the_order_of_aski
     assert [cell.code for cell in session.read_history().cells[1:6]] == codes
 
 
-async def test_sessions_run_at_the_same_time(interpreter: Interpreter, tmp_path: Path) -> None:
+async def test_sessions_run_at_the_same_time(interpreter: Interpreter) -> None:
     meet = """
 import pathlib, time
-here, there = pathlib.Path({here!r}), pathlib.Path({there!r})
-here.touch()
+pathlib.Path("here").touch()
 deadline = time.monotonic() + 20
-while not there.exists() and time.monotonic() < deadline: time.sleep(.01)
-there.exists()
+while not pathlib.Path("both").exists() and time.monotonic() < deadline: time.sleep(.01)
+pathlib.Path("both").exists()
 """
-    one, other = str(tmp_path / "one"), str(tmp_path / "other")
     sessions = [await interpreter.session("meeting", name) for name in ("one", "other")]
-    codes = [meet.format(here=one, there=other), meet.format(here=other, there=one)]
-    results = await asyncio.gather(*(session.execute(code) for session, code in zip(sessions, codes, strict=True)))
+    running = [asyncio.create_task(session.execute(meet)) for session in sessions]
+    await until(lambda: all((session.workspace / "here").exists() for session in sessions))
+    for session in sessions:
+        (session.workspace / "both").touch()
+    results = await asyncio.gather(*running)
     assert [value(result) for result in results] == ["True", "True"]
     for session in sessions:
         await session.stop()
