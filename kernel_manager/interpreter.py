@@ -12,7 +12,9 @@ from typing import Any
 from kernel_manager.config import Settings
 from kernel_manager.execution.channels import make_context
 from kernel_manager.packages.environments import Environments
+from kernel_manager.provisioning.kernel_environment import KernelEnvironment
 from kernel_manager.provisioning.runtime import Runtime
+from kernel_manager.provisioning.sandbox import SandboxReport, examine
 from kernel_manager.sessions.host import SessionHost
 from kernel_manager.sessions.kernel_pool import KernelPool
 from kernel_manager.sessions.manager import SessionManager
@@ -50,6 +52,10 @@ class Interpreter:
         """Build the kernel environment if there is none, so that the first cell does not have to."""
         await self._pool.prepare()
 
+    async def examine_sandbox(self) -> SandboxReport:
+        """Try which protections this machine gives kernels; raises ServiceError if that is not possible."""
+        return await examine(self.settings, KernelEnvironment.at(await self._pool.environment_root()).python)
+
     async def status(self) -> dict[str, Any]:
         """Return the state of the service, ready for JSON."""
         infos = await self.sessions()
@@ -57,6 +63,7 @@ class Interpreter:
             "data_dir": str(self.settings.data_dir),
             "runtime_dir": str(self.settings.runtime_path),
             "environment": self.environments.status(),
+            "sandbox": self.settings.sandbox,
             "sessions": len(infos),
             "sessions_by_state": dict(sorted(Counter(info.state for info in infos).items())),
             "kernels": sum(info.kernel_pid is not None for info in infos),

@@ -24,7 +24,7 @@ def build_parser() -> OneLineParser:
     """Return the parser of the whole command."""
     parser = new_parser()
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_run, _console, _sessions, _attach, _export, _stop, _env, _kernelspec, _status):
+    for add in (_run, _console, _sessions, _attach, _export, _stop, _env, _kernelspec, _status, _doctor):
         add(commands)
     return parser
 
@@ -162,5 +162,17 @@ def _status(commands: Commands[OneLineParser]) -> None:
         "threadbook.status:status",
         about="Show folders, kernel environment, sessions and live kernels.",
         examples=["threadbook status", "threadbook status --json"],
+    )
+    add_json_option(parser)
+
+
+def _doctor(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "doctor",
+        "threadbook.doctor:doctor",
+        about="Try what keeps kernels in on this machine, and say what to do about what is missing.",
+        examples=["threadbook doctor", "threadbook doctor --json"],
+        more="exit status: 0 every protection holds, 1 one is missing, 2 wrong usage, 3 the service failed",
     )
     add_json_option(parser)

@@ -26,6 +26,7 @@ Listener = Callable[[str, Message], None]
 #: One message of a kernel may not be larger; libzmq gives up the connection that brings one.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 RECEIVE_QUEUE = 2_000
+MAX_SOCKETS = 60_000
 #: How often is looked whether a lost connection's last messages were all read, in seconds.
 DRAIN_STEP = 0.005
 #: Messages of one channel that are handled in one go.
@@ -40,6 +41,8 @@ _MENDED = ("iopub", "shell")
 def make_context() -> zmq.asyncio.Context:
     """Return the context whose sockets are bounded; one is enough for a process."""
     context = zmq.asyncio.Context()
+    # libzmq's own limit is that of about 85 sessions
+    context.set(zmq.MAX_SOCKETS, MAX_SOCKETS)
     context.setsockopt(zmq.MAXMSGSIZE, MAX_MESSAGE_BYTES)
     context.setsockopt(zmq.RCVHWM, RECEIVE_QUEUE)
     context.setsockopt(zmq.LINGER, 0)
@@ -67,8 +70,8 @@ class Channels:
         self._sockets: dict[str, zmq.asyncio.Socket] = {}
         self._monitors: list[zmq.asyncio.Socket] = []
 
-    async def open(self) -> None:
-        """Connect and wait until IOPub messages are sure to arrive."""
+    async def open(self, patience: float = WELCOME_TIMEOUT) -> None:
+        """Connect and wait until IOPub messages are sure to arrive; raises KernelStartError after ``patience`` seconds."""
         identity = self.session.bsession
         make = {
             "iopub": self._client.connect_iopub,
@@ -88,7 +91,7 @@ class Channels:
             mending = self._mend(name, self._sockets[name], monitor)
             self._tasks.append(asyncio.create_task(mending, name=f"kernel {name} connection"))
         try:
-            await asyncio.wait_for(asyncio.shield(self._welcome), WELCOME_TIMEOUT)
+            await asyncio.wait_for(asyncio.shield(self._welcome), patience)
         except TimeoutError:
             await self.aclose()
             raise KernelStartError("the kernel does not answer on its IOPub channel; restart the session") from None

@@ -100,7 +100,8 @@ class Containment:
         gid = uid if policy.privileged else policy.host_gid
         if policy.privileged:
             give_workspace(workspace, uid, gid)
-        os.makedirs(files, mode=0o755, exist_ok=True)
+        os.makedirs(files, exist_ok=True)
+        os.chmod(files, 0o755)  # noqa: S103  (the folder above is the service's alone; a kernel may be another user)
         policy = replace(policy, workspace=workspace, files=files, packages=packages, host_uid=uid, host_gid=gid)
         group = cgroup.create(f"threadbook-{kernel_id}", policy.limits, self._places) if self._places else None
         try:

@@ -287,7 +287,8 @@ class Init:
             self._disarm({})
             self._last_used = time.monotonic()
         elif not news:
-            self._selector.unregister(self._pipes.news_read)
+            with contextlib.suppress(KeyError):  # a client that came in the same moment has seen to it
+                self._selector.unregister(self._pipes.news_read)
 
     def _news(self) -> bytes:
         with contextlib.suppress(BlockingIOError):

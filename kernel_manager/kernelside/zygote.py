@@ -170,7 +170,7 @@ class Zygote:
         if isinstance(enclosure, JailEnclosure) and enclosure.plan.group is not None:
             enclosure.plan.group.close()
         self._inits[pid] = enclosure
-        return {"pid": pid}
+        return {"pid": pid, "missing": self._contained.missing}
 
 
 @dataclass(frozen=True)

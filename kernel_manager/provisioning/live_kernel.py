@@ -62,18 +62,30 @@ class LiveKernel:
 
     @classmethod
     async def start(cls, folder: KernelFolder, launcher: Launcher, request: KernelRequest, within: float) -> LiveKernel:
-        """Start a kernel and wait until it listens; raises KernelStartError, at the latest after ``within`` seconds."""
+        """Start a kernel and wait until it serves; raises KernelStartError, at the latest after ``within`` seconds."""
+        kernel = await cls.launch(folder, launcher, request, within)
+        try:
+            async with asyncio.timeout(within):
+                await kernel._ready
+        except TimeoutError:
+            await kernel._abandon()
+            raise KernelStartError(_too_slow(within)) from None
+        except BaseException:
+            await kernel._abandon()
+            raise
+        return kernel
+
+    @classmethod
+    async def launch(cls, folder: KernelFolder, launcher: Launcher, request: KernelRequest, within: float) -> LiveKernel:
+        """Start a kernel, up to where clients may connect: its sockets listen. Raises as :meth:`start`."""
         kernel = cls(folder)
         try:
             async with asyncio.timeout(within):
                 await launcher.launch(request)
                 await kernel._connect(patiently=True)
-                await kernel._ready
         except TimeoutError:
             await kernel._abandon()
-            raise KernelStartError(
-                f"no kernel came up within {within:g} s; the machine may be overloaded: try again or raise KERNEL_START_TIMEOUT"
-            ) from None
+            raise KernelStartError(_too_slow(within)) from None
         except BaseException:
             await kernel._abandon()
             raise
@@ -98,6 +110,11 @@ class LiveKernel:
         kernel._on_exit()
         kernel._ready.exception()
         return kernel
+
+    async def failed_start(self) -> KernelStartError:
+        """Why the kernel, which has ended, never served."""
+        report = await asyncio.shield(self.exited)
+        return KernelStartError(_start_failure(self.folder, report))
 
     @property
     def alive(self) -> bool:
@@ -177,6 +194,7 @@ class LiveKernel:
         self.exited.set_result(report)
         if not self._ready.done():
             self._ready.set_exception(KernelStartError(_start_failure(self.folder, report)))
+            self._ready.exception()  # nobody has to wait for it
 
 
 def _pid_out_here(init: int, pid: int) -> int:
@@ -193,6 +211,10 @@ def _innermost(pid: int) -> int:
         if line.startswith("NSpid:"):
             return int(line.split()[-1])
     return pid
+
+
+def _too_slow(within: float) -> str:
+    return f"no kernel came up within {within:g} s; the machine may be overloaded: try again or raise KERNEL_START_TIMEOUT"
 
 
 def _start_failure(folder: KernelFolder, report: ExitReport) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import hashlib
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,8 @@ from kernel_manager.provisioning.kernel_environment import KernelEnvironment
 from kernel_manager.provisioning.launcher import KERNELSIDE, KernelRequest
 from kernel_manager.provisioning.local_launcher import start_daemon
 from kernel_manager.provisioning.packets import PacketClient, PacketClosedError
+
+logger = logging.getLogger(__name__)
 
 _SOCKET_GLOB = "z-*.sock"
 _LOG_LIMIT = 1_000_000
@@ -36,6 +39,7 @@ class ZygoteLauncher:
         self._demand = demand
         self._socket = runtime / f"z-{_version_digest(environment.generation, demand)}.sock"
         self._client: PacketClient | None = None
+        self._warned = False
         self._connecting = asyncio.Lock()
 
     async def launch(self, request: KernelRequest) -> None:
@@ -43,7 +47,8 @@ class ZygoteLauncher:
         for attempt in (1, 2):
             try:
                 client = await self._connected()
-                await client.ask("fork", **request.to_dict())
+                reply = await client.ask("fork", **request.to_dict())
+                self._warn(reply.get("missing", []))
                 return
             except (PacketClosedError, ConnectionError) as exc:
                 # it ended between two requests: idle for too long, killed or crashed
@@ -51,6 +56,11 @@ class ZygoteLauncher:
                     raise KernelStartError(f"the zygote does not stay up ({exc}); see {self._log}") from exc
             except ServiceError as exc:
                 raise KernelStartError(f"the zygote refused to start a kernel: {exc}") from exc
+
+    def _warn(self, missing: list[str]) -> None:
+        if missing and not self._warned:
+            self._warned = True
+            logger.warning("kernels run without: %s; `threadbook doctor` says what to do", ", ".join(map(str, missing)))
 
     async def aclose(self) -> None:
         """Disconnect; the zygote stays as long as it is wanted."""

@@ -20,7 +20,9 @@ class KernelSource(Protocol):
     """Gives sessions their kernels, within the operator's limits."""
 
     async def start(self, user_id: str, session_id: str, request: KernelRequest) -> tuple[LiveKernel, str]:
-        """Return a new kernel and its environment's generation. Called by whoever holds the session's lock.
+        """Return a new kernel, which may be connected to, and its environment's generation.
+
+        Called by whoever holds the session's lock.
 
         Raises LimitError when no room can be made, KernelStartError when no kernel comes up.
         """

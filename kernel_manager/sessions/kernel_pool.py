@@ -68,7 +68,7 @@ class KernelPool:
         launcher = await self._current_launcher()
         folder = await self._admit(Owner(user_id, session_id), request.kernel_id)
         try:
-            kernel = await LiveKernel.start(folder, launcher, request, self._settings.kernel_start_timeout)
+            kernel = await LiveKernel.launch(folder, launcher, request, self._settings.kernel_start_timeout)
         except BaseException:
             folder.remove()
             raise
@@ -77,6 +77,10 @@ class KernelPool:
     async def prepare(self) -> None:
         """Have the kernel environment built."""
         await self._current_launcher()
+
+    async def environment_root(self) -> Path:
+        """The root of the kernel environment, built if there is none."""
+        return await self._environment_root()
 
     async def aclose(self) -> None:
         """Let go of the launcher; kernels live on."""

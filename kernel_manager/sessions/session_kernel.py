@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from kernel_manager.errors import ClosedError, KernelStartError, StorageError
-from kernel_manager.execution.channels import Channels
+from kernel_manager.errors import ClosedError, StorageError
+from kernel_manager.execution.channels import WELCOME_TIMEOUT, Channels
 from kernel_manager.provisioning.launcher import KernelRequest
 from kernel_manager.provisioning.live_kernel import ExitReport, LiveKernel
 from kernel_manager.sessions import history as log
@@ -241,23 +241,24 @@ class SessionKernel:
         request = KernelRequest(kernel_id, places.user_folder, places.session_folder, settings.kernel_idle_timeout)
         kernel, generation = await self._host.kernels.start(self._owner.user_id, self._owner.session_id, request)
         try:
-            if not await self._connect(kernel):
-                raise KernelStartError("the kernel ended as soon as it had started; try again")
+            # beside its start: the sockets listen already
+            if not await self._connect(kernel, settings.kernel_start_timeout):
+                raise await kernel.failed_start()
         except BaseException:
             await end_in(kernel.folder, "start")
             kernel.folder.remove()
             raise
         return generation
 
-    async def _connect(self, kernel: LiveKernel) -> bool:
-        """Open the channels; return whether the kernel lived long enough for that."""
+    async def _connect(self, kernel: LiveKernel, patience: float = WELCOME_TIMEOUT) -> bool:
+        """Open the channels, in ``patience`` seconds; return whether the kernel lived long enough for that."""
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(kernel.aclose)
             if self._closed:
                 raise ClosedError("the interpreter was closed; open it again")
             channels = Channels(kernel.folder.connection(), self._host.context)
             stack.push_async_callback(channels.aclose)
-            if not await _completed(channels.open(), unless=kernel.exited):
+            if not await _completed(channels.open(patience), unless=kernel.exited):
                 return False
             stack.pop_all()
         self._kernel, self._channels = kernel, channels

@@ -90,10 +90,21 @@ async def test_odd_names_arrive_escaped_and_as_sound_json(session: Session) -> N
     assert json.loads(json.dumps(result.to_dict()))["files"][0]["size"] == 0
 
 
-async def test_a_removed_working_folder_is_said(session: Session) -> None:
-    result = await session.execute("import os, shutil\nopen('x', 'w').close()\nshutil.rmtree(os.getcwd())")
+REMOVING = "import os, shutil\nopen('x', 'w').close()\nshutil.rmtree(os.getcwd())"
+
+
+async def test_a_removed_working_folder_is_said(settings: Settings) -> None:
+    async with session_with(settings, sandbox="none") as session:
+        result = await session.execute(REMOVING)
     assert result.status == "ok"
     assert "the working folder is gone" in written(result, "stderr")
+
+
+async def test_in_a_jail_the_working_folder_cannot_be_removed(session: Session) -> None:
+    result = await session.execute(REMOVING)
+    assert result.status == "error"
+    assert list(session.workspace.iterdir()) == []
+    assert (await session.execute("open('y', 'w').close()")).ok
 
 
 # Files handed in.
