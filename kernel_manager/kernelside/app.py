@@ -35,6 +35,7 @@ from .handles import KernelHandles
 from .init import CELL_OVER, READY
 from .kernel import KernelSession, ThreadbookKernel, flush_streams
 from .load_file import make_load_file
+from .memory_errors import MemoryErrors
 from .protocol import PORTS
 from .rehearsal import rehearse
 from .spool import Pending, Spool
@@ -232,6 +233,7 @@ def run(app: KernelApp, handles: KernelHandles, files: str, wait: Callable[[], o
     _reseed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     app.kernel.shell.provide(load_file=make_load_file(files))
+    MemoryErrors().attach(app.kernel.shell)
     app.attach(handles)
     _flush_on_hard_exit()
     atexit.register(app.close)

@@ -7,6 +7,7 @@ forked child beside the imports.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import stat
@@ -145,38 +146,57 @@ def look(demand: Demand) -> Findings:
 
 
 class Looking:
-    """The same in a forked child, while this process does something else."""
+    """The same in a forked child, while this process does something else; known answers are kept in ``folder``.
 
-    def __init__(self, demand: Demand) -> None:
+    An answer holds until the machine restarts, or this process is another user's or in another control group.
+    """
+
+    def __init__(self, demand: Demand, folder: str) -> None:
         self._demand = demand
-        self._read, write = os.pipe()
+        self._known = os.path.join(folder, f"sandbox-{_situation(demand)}.json")
+        self._pid = 0
+        if os.path.exists(self._known):
+            return
         self._pid = os.fork()
         if self._pid == 0:
             status = 1
             with contextlib.suppress(BaseException):
-                os.close(self._read)
-                self._tell(write)
+                self._write()
                 status = 0
             os._exit(status)
-        os.close(write)
 
-    def _tell(self, write: int) -> None:
+    def _write(self) -> None:
         try:
             answer = encode(look(self._demand))
         except (JailError, OSError) as exc:
             answer = {"failed": str(exc)}
-        with os.fdopen(write, "w") as file:
+        written = f"{self._known}.{os.getpid()}"
+        with open(written, "w") as file:
             json.dump(answer, file)
+        os.replace(written, self._known)
 
     def findings(self) -> Findings:
         """Wait for the answer; raises RuntimeError if the probe itself failed."""
-        with os.fdopen(self._read) as file:
-            text = file.read()
-        os.waitpid(self._pid, 0)
-        answer = json.loads(text or "{}")
+        if self._pid:
+            os.waitpid(self._pid, 0)
+        try:
+            with open(self._known) as file:
+                answer = json.load(file)
+        except (OSError, ValueError) as exc:
+            raise RuntimeError(f"the sandbox cannot be probed: {exc}") from exc
         if "protections" not in answer:
-            raise RuntimeError(f"the sandbox cannot be probed: {answer.get('failed', 'the probe ended')}")
+            os.unlink(self._known)
+            raise RuntimeError(f"the sandbox cannot be probed: {answer.get('failed')}")
         return decode(answer, wanted_policy(self._demand))
+
+
+def _situation(demand: Demand) -> str:
+    """A name for everything that an answer depends on and that can change."""
+    parts = [repr(demand), str(os.geteuid()), sys.executable]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/cgroup"):
+        with contextlib.suppress(OSError), open(path) as file:
+            parts.append(file.read())
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def encode(findings: Findings) -> dict[str, Any]:

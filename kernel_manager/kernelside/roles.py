@@ -38,7 +38,8 @@ def init_role(options: Namespace) -> None:
     demand = Demand.parse(options.demand)
     _leave_writable_interpreter(demand)
     plan = kernel_plan(_layout(options), json.loads(options.kernel))
-    contained = containment.find(demand, containment.look(demand) if demand.sandbox != "none" else None)
+    looking = containment.Looking(demand, options.runtime) if demand.sandbox != "none" else None
+    contained = containment.find(demand, looking.findings() if looking is not None else None)
     enclosure = zygote.enclose(contained, plan)
     _daemonize()
     if isinstance(enclosure, JailEnclosure):

@@ -255,7 +255,7 @@ def main(server: socket.socket, layout: Layout, preload: Sequence[str], idle_tim
     """Build the kernel, then serve. The process has its own session and no descriptors but ``server``."""
     from . import app as kernel_app
 
-    looking = containment.Looking(demand) if demand.sandbox != "none" else None
+    looking = containment.Looking(demand, layout.runtime) if demand.sandbox != "none" else None
     app = kernel_app.build(preload)
     contained = containment.find(demand, looking.findings() if looking is not None else None)
     kernel_app.freeze()

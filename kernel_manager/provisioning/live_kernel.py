@@ -167,8 +167,9 @@ class LiveKernel:
 
     async def _abandon(self) -> None:
         self.kill("start")
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self.exited), 5)
+        if self.pid:  # else nobody was met who could tell
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self.exited), 5)
         await self.aclose()
 
     def _on_event(self, packet: Packet) -> None:

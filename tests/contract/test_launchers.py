@@ -33,10 +33,14 @@ from kernel_manager.provisioning.zygote_launcher import ZygoteLauncher, drain_zy
 PATIENCE = 45.0
 
 
+JAILED = json.dumps({"sandbox": "auto"})
+
+
 def make_launcher(kind: str, environment: KernelEnvironment, runtime: Path, data: Path) -> Launcher:
-    if kind == "zygote":
-        return ZygoteLauncher(environment, runtime, data, idle_timeout=20)
-    return LocalLauncher(environment, runtime, data)
+    demand = JAILED if "jailed" in kind else ""
+    if "zygote" in kind:
+        return ZygoteLauncher(environment, runtime, data, idle_timeout=20, demand=demand)
+    return LocalLauncher(environment, runtime, data, demand)
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ async def end_all(runtime: Runtime) -> None:
     await drain_zygotes(runtime.root)
 
 
-@pytest.fixture(params=["zygote", "local"])
+@pytest.fixture(params=["zygote", "local", "jailed zygote", "jailed local"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -204,7 +208,8 @@ async def test_a_started_kernel_is_ready_and_runs_code(start: Start, site: Site,
     async with client(kernel, context) as other:
         assert (await other.run("x = 41"))["status"] == "ok"
         assert await other.value("x + 1") == "42"
-        assert await other.value("__import__('os').getcwd()") == repr(str(site.workspace))
+        assert await other.value("open('here', 'w').close()") == "None"
+    assert (site.workspace / "here").exists()
 
 
 async def test_a_kernel_has_a_small_environment_and_none_of_the_starters_secrets(
@@ -263,14 +268,14 @@ async def test_kill_ends_the_kernel_and_all_it_started(start: Start, site: Site,
     async with client(kernel, context) as other:
         code = """
 import os, signal, subprocess, sys
-children = [subprocess.Popen(['sleep', '1000']).pid, subprocess.Popen(['sleep', '1000'], start_new_session=True).pid]
+children = [subprocess.Popen(['sleep', '1000']), subprocess.Popen(['sleep', '1000'], start_new_session=True)]
 """
         await other.run(code)
-        children = json.loads(await other.value("children"))
-    assert all(map(lives, children))
+    started = children(kernel.pid)
+    assert len(started) == 2
     kernel.kill("stop")
     assert await ended(kernel) == {"exit_code": None, "signal": signal.SIGKILL, "killed_by": "stop"}
-    assert not any(map(lives, [kernel.pid, *children]))
+    assert not any(map(lives, [kernel.pid, *started]))
     await gone(init)
     assert await LiveKernel.attach(kernel.folder) is None
 
@@ -315,6 +320,10 @@ async def test_a_kernel_that_ends_while_somebody_connects_is_reported(start: Sta
         await gone(init)
     report = ExitReport.read(kernel.folder)
     assert (report.signal, report.killed_by) == (signal.SIGKILL, None)
+
+
+def children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
 def descriptors(pid: int) -> int:
