@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.contestant import Contestant, Kernel, make_folder
-from benchmarks.ours import OurKernels
+from benchmarks.ours import OurKernels, Sandbox
 from benchmarks.plain import PlainKernels
 from kernel_manager.packages.environments import Environment
 
@@ -29,6 +29,7 @@ class Plan:
     colds: int = 3
     commands: int = 7
     interrupts: int = 7
+    bombed: int = 40
 
 
 QUICK = Plan(
@@ -42,6 +43,7 @@ QUICK = Plan(
     colds=1,
     commands=3,
     interrupts=3,
+    bombed=20,
 )
 
 
@@ -55,9 +57,9 @@ class Arena:
     folder: Path
     environment: Environment
 
-    def another_ours(self, name: str) -> OurKernels:
+    def another_ours(self, name: str, sandbox: Sandbox = "auto") -> OurKernels:
         """Our side again, with nothing running yet."""
-        return OurKernels(self.folder / name, self.environment.root.parent)
+        return OurKernels(self.folder / name, self.environment.root.parent, sandbox=sandbox)
 
 
 @contextlib.asynccontextmanager

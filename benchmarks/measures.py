@@ -189,6 +189,36 @@ async def _warm_up(arena: Arena) -> None:
         await _first_figure(side)
 
 
+async def jail(arena: Arena) -> list[Row]:
+    """What the jail adds: kernels with it, and without it in the place of the other side."""
+    count = arena.plan.kernels_for_memory
+    async with arena.another_ours("j", "auto") as inside, arena.another_ours("n", "none") as outside:
+        for side in (inside, outside):
+            await _first_figure(side)
+        starts = await in_turns(2 * arena.plan.starts, partial(_start, inside), partial(_start, outside))
+        async with kernels_of(inside, count) as ours, kernels_of(outside, count) as plain:
+            private, without = await _private_after(ours, cells.IMPORTS), await _private_after(plain, cells.IMPORTS)
+    return [
+        Row("kernel start in the jail (plain: SANDBOX=none)", "ms", *starts, most=0.040),
+        Row("private memory, idle, in the jail (plain: SANDBOX=none)", "MB", private, without, most=3e6),
+    ]
+
+
+async def bombs(arena: Arena) -> list[Row]:
+    """One user's small cell while another user's code does its worst, and before (in the place of the other side)."""
+    rows = []
+    for name, code in cells.BOMBS.items():
+        async with kernels_of(arena.ours, 1) as (kernel,):
+            await _round_trips(kernel, _WARM_UP_CELLS)
+            before = await _round_trips(kernel, arena.plan.bombed)
+            bomber = await arena.ours.kernel()
+            await bomber.start()
+            async with bomber.running(code):
+                during = await _round_trips(kernel, arena.plan.bombed)
+        rows.append(Row(f"`x = 1` of another user during a {name} (plain: before it)", "ms", during, before, target=3))
+    return rows
+
+
 MEASURES: dict[str, Measure] = {
     "figure": first_figure,
     "memory": memory,
@@ -198,4 +228,6 @@ MEASURES: dict[str, Measure] = {
     "cold": cold,
     "command": command,
     "interrupt": interrupt,
+    "jail": jail,
+    "bombs": bombs,
 }

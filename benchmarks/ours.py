@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import sys
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.contestant import FALL_ASLEEP_S, CellFailedError, Command, has_png
 from benchmarks.processes import ancestors_in, is_zygote
 from kernel_manager import CellFinished, Interpreter, OutputAdded, Session, Settings, StreamExtended, open_interpreter
+
+Sandbox = Literal["auto", "strict", "none"]
 
 
 class OurKernel:
@@ -64,6 +68,18 @@ class OurKernel:
             raise CellFailedError("ours: the cell printed nothing to be interrupted at")
         return time.perf_counter() - moment
 
+    @contextlib.asynccontextmanager
+    async def running(self, code: str) -> AsyncIterator[None]:
+        """Have ``code`` run meanwhile, whatever becomes of it; the session is stopped afterwards."""
+        session = await self._session()
+        task = asyncio.create_task(session.execute(code))
+        try:
+            await asyncio.sleep(FALL_ASLEEP_S)
+            yield
+        finally:
+            await session.stop()
+            await task
+
     async def processes(self) -> list[int]:
         """The kernel and its init, and whatever else stands between it and the zygote."""
         return [pid for pid in await self._family() if not is_zygote(pid)]
@@ -97,11 +113,12 @@ class OurKernel:
 class OurKernels:
     """An interpreter with a data folder of its own; no kernel is kept ready."""
 
-    def __init__(self, folder: Path, environments: Path, max_kernels: int = 200) -> None:
+    def __init__(self, folder: Path, environments: Path, max_kernels: int = 200, sandbox: Sandbox = "auto") -> None:
         self._settings = Settings(
             data_dir=folder / "d",
             runtime_dir=folder / "r",
             environments_dir=environments,
+            sandbox=sandbox,
             max_kernels=max_kernels,
             max_kernels_per_user=max_kernels,
         )

@@ -12,7 +12,7 @@ from typing import Any
 class Row:
     """What was measured on both sides: seconds or bytes, as ``unit`` says (``ms`` or ``MB`` is how it is shown).
 
-    ``target`` is the ratio to reach. A side without samples was not measured; ``failure`` says why if that is wrong.
+    ``target`` is the ratio to reach, ``most`` what ours may be above the other side. A side without samples was not measured; ``failure`` says why if that is wrong.
     """
 
     name: str
@@ -20,6 +20,7 @@ class Row:
     ours: Sequence[float] = ()
     plain: Sequence[float] = ()
     target: float | None = None
+    most: float | None = None
     failure: str | None = None
 
     @property
@@ -41,9 +42,12 @@ class Row:
     @property
     def reached(self) -> bool | None:
         """Whether the target was reached; None when there is none."""
-        if self.target is None:
+        if self.target is None and self.most is None:
             return None
-        return self.failure is None and self.ratio is not None and self.ratio <= self.target
+        ours, plain = self.ours_median, self.plain_median
+        if self.failure is not None or ours is None or plain is None:
+            return False
+        return ours <= plain * self.target if self.target is not None else ours - plain <= (self.most or 0)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything by name, ready for JSON; seconds and bytes."""
@@ -54,6 +58,7 @@ class Row:
             "plain": self.plain_median,
             "ratio": self.ratio,
             "target": self.target,
+            "most": self.most,
             "reached": self.reached,
             "failure": self.failure,
             "samples": {"ours": list(self.ours), "plain": list(self.plain)},

@@ -24,6 +24,8 @@ def render(rows: Iterable[Row]) -> str:
 def _cells(row: Row) -> tuple[str, ...]:
     reached = {None: "", True: "yes", False: "no"}[row.reached]
     target = "" if row.target is None else f"≤ {_ratio(row.target)}"
+    if row.most is not None:
+        target = f"≤ +{_value(row.most, row.unit)}"
     return (row.name, _value(row.ours_median, row.unit), _value(row.plain_median, row.unit), _ratio(row.ratio), target, reached)
 
 

@@ -27,6 +27,7 @@ TINY = Plan(
     colds=1,
     commands=1,
     interrupts=1,
+    bombed=1,
 )
 ROLLUP = """\
 55d0-7ffc ---p 00000000 00:00 0                          [rollup]
