@@ -12,7 +12,8 @@ from typing import Any
 class Row:
     """What was measured on both sides: seconds or bytes, as ``unit`` says (``ms`` or ``MB`` is how it is shown).
 
-    ``target`` is the ratio to reach, ``most`` what ours may be above the other side. A side without samples was not measured; ``failure`` says why if that is wrong.
+    ``target`` is the ratio to reach, ``most`` what ours may be above the other side. A side without samples was not
+    measured; ``failure`` says why if that is wrong.
     """
 
     name: str

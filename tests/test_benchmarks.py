@@ -50,7 +50,8 @@ def test_every_measure_measures_both_sides(
     assert [row["failure"] for row in rows if row["failure"]] == []
     assert all(row["ours"] > 0 for row in rows)
     assert all(row["plain"] > 0 for row in rows if "zygote" not in row["name"] or "included" in row["name"])
-    assert sum(row["target"] is not None for row in rows) == 4
+    assert sum(row["target"] is not None for row in rows) == 6
+    assert sum(row["most"] is not None for row in rows) == 2
     printed = capsys.readouterr().out
     assert kernel_environment.lock.read_text().partition("ipykernel==")[2].split()[0] in printed
     assert all(f"| {row['name']} " in printed for row in rows)
