@@ -12,6 +12,7 @@ from __future__ import annotations
 from kernel_manager.config import Settings
 from kernel_manager.errors import (
     ClosedError,
+    DatabaseError,
     EnvironmentBuildError,
     KernelStartError,
     LimitError,
@@ -44,6 +45,7 @@ __all__ = [
     "CellStarted",
     "ClosedError",
     "Completion",
+    "DatabaseError",
     "DisplayUpdated",
     "EnvironmentBuildError",
     "Event",
