@@ -91,14 +91,18 @@ class UsageRecord(TypedDict):
 
 
 class Database(Protocol):
-    """See the module. Whoever opened a database closes it; used outside that, it raises ClosedError."""
+    """See the module. Whoever made a database closes it; used after that, it raises ClosedError."""
 
     @property
     def location(self) -> str:
         """Where the data are, without credentials: for the log and the status."""
 
     async def open(self) -> None:
-        """Connect, bring the schema to the current version, and create what indexes are missing. May be repeated."""
+        """Connect, bring the schema to the current version, and create what indexes are missing.
+
+        May be repeated. The other methods do it, too, so that a database can be used as soon as it is made; a service opens
+        it when it starts, and learns then what is wrong.
+        """
 
     async def close(self) -> None:
         """Let go of all connections. May be repeated."""
