@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote
 
 from kernel_manager.config import Settings
 from kernel_manager.database.protocol import CONFIGURATION, Database
 from kernel_manager.database.sqlite import SqliteDatabase
-from kernel_manager.errors import SettingsError
+from kernel_manager.errors import SettingsError, UsageError
 
 SQLITE_FILE = "threadbook.sqlite3"
 DEFAULT_NAME = "code-interpreter-db"
@@ -51,6 +51,23 @@ def database_at(
     if uri.startswith(_MONGODB):
         return _mongodb(uri, database_name, configuration, clock)
     raise SettingsError("DATABASE_URL begins with neither sqlite:/// nor mongodb://; correct it")
+
+
+def adopted(database: Any, clock: Clock = _utc_now) -> Database:
+    """Return a database that an application hands in: one of ours, or an object of pymongo's asynchronous client or Motor.
+
+    It stays the application's to close. Raises UsageError for anything else.
+    """
+    # asked of the class: the drivers' objects take any other attribute for the name of a collection
+    kind = type(database)
+    if hasattr(kind, "save_user_file"):
+        return cast("Database", database)
+    if not hasattr(kind, "list_collection_names"):
+        raise UsageError(f"a {kind.__name__} is no database; hand in one of Threadbook, of AsyncMongoClient or of Motor")
+
+    from kernel_manager.database.mongo import MongoDatabase
+
+    return MongoDatabase(database, f"mongodb:///{database.name}", clock=clock)
 
 
 def redacted(uri: str) -> str:
