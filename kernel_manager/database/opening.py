@@ -19,7 +19,7 @@ DEFAULT_NAME = "code-interpreter-db"
 _SQLITE = "sqlite:///"
 _MONGODB = ("mongodb://", "mongodb+srv://")
 #: For whatever the URI does not say itself. In milliseconds; a lost connection is noticed within these.
-_PATIENCE = {"serverSelectionTimeoutMS": 5_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 20_000}
+_PATIENCE = {"serverSelectionTimeoutMS": 3_000, "connectTimeoutMS": 5_000, "socketTimeoutMS": 20_000}
 
 Clock = Callable[[], datetime]
 
