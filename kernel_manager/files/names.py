@@ -55,4 +55,4 @@ def _shorten(name: str) -> str:
 
 def displayable(name: str) -> str:
     """``name`` without what is no character: a name that is not UTF-8 on disk arrives with lone surrogates."""
-    return name[:MAX_ORIGINAL_NAME].encode(errors="replace").decode()
+    return name[:MAX_ORIGINAL_NAME].replace("\0", "?").encode(errors="replace").decode()

@@ -102,7 +102,7 @@ class Shelf:
             finally:
                 incoming.discard()
             try:
-                self.enlist(entry)
+                self.change(lambda index: replace(index, files=[*index.files, entry]))
             except BaseException:
                 self.path_of(entry).unlink(missing_ok=True)
                 raise
@@ -131,8 +131,8 @@ class Shelf:
         return Incoming(self.folder, safe_filename(filename), self._max_file_size)
 
     def enlist(self, entry: ShelfEntry) -> None:
-        """Put a file that was placed on the list, or change what the list says of it."""
-        self.change(lambda index: replace(index, files=[*_without(index, entry.file_id), entry]))
+        """Put a file that was placed on the list, where its age belongs, or change what the list says of it."""
+        self.change(lambda index: replace(index, files=_with(index, entry)))
 
     def delist(self, file_id: str) -> None:
         """Take a file off the list; its bytes stay."""
@@ -182,6 +182,12 @@ def storage_errors(folder: Path) -> Iterator[None]:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(f"the disk that holds {folder} is full; free some space and try again") from exc
         raise StorageError(f"{folder} cannot be used ({cause(exc)}); check its owner and permissions") from exc
+
+
+def _with(index: Index, entry: ShelfEntry) -> list[ShelfEntry]:
+    if any(other.file_id == entry.file_id for other in index.files):
+        return [entry if other.file_id == entry.file_id else other for other in index.files]
+    return sorted([*index.files, entry], key=lambda other: other.created_at)
 
 
 def _without(index: Index, file_id: str) -> list[ShelfEntry]:

@@ -180,7 +180,7 @@ class FileStore:
     # --- how ------------------------------------------------------------------------------------------------------
 
     def _shelf(self, user: str) -> Shelf:
-        return Shelf(self._places.shelf(user), self._limits.max_file_bytes)
+        return Shelf(self._places.shelf(user), self._limits.largest_file)
 
     def _now(self) -> datetime:
         return timestamp(self._clock())

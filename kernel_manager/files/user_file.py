@@ -27,8 +27,13 @@ class FileLimits:
     @classmethod
     def of(cls, settings: Settings) -> FileLimits:
         """The limits that the operator set."""
-        total = settings.max_user_files_mb * _MB
-        return cls(settings.max_files_per_user, min(settings.max_file_size_mb * _MB, total), total, settings.file_lifetime)
+        largest, total = settings.max_file_size_mb * _MB, settings.max_user_files_mb * _MB
+        return cls(settings.max_files_per_user, largest, total, settings.file_lifetime)
+
+    @property
+    def largest_file(self) -> int:
+        """Bytes of the largest file that fits."""
+        return min(self.max_file_bytes, self.max_total_bytes)
 
     def expiry(self, start: datetime) -> datetime | None:
         """When a file that is used at ``start`` expires."""
