@@ -171,5 +171,6 @@ def _explain(exc: ValidationError) -> str:
     for error in exc.errors():
         name = "_".join(str(part) for part in error["loc"]).upper()
         shown = name if name in _SECRET else f"{name}={error['input']!r}"
-        lines.append(f"{shown}: {error['msg'][0].lower()}{error['msg'][1:]}; change or unset it")
+        message = error["msg"].removeprefix("Value error, ")
+        lines.append(f"{shown}: {message[0].lower()}{message[1:]}; change or unset it")
     return "; ".join(lines)

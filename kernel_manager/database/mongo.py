@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Document = dict[str, Any]
 
-#: Errors that an index of another definition or duplicates that were there before cause: no reason not to start.
-_INDEX_CONFLICTS = frozenset({85, 86, 11000})
+#: Codes of errors that say that the user or the password is wrong.
+_REFUSED = frozenset({13, 18})
 #: The connection was lost; or two upserted one document at once, and the next attempt finds what the other inserted.
 _TRANSIENT = (ConnectionFailure, DuplicateKeyError)
 _NEWEST_FIRST = [("_id", -1)]
@@ -113,10 +113,11 @@ class MongoDatabase:
             try:
                 await collection.create_index(keys, **({"unique": True} if unique else {}))
             except OperationFailure as exc:
-                if exc.code not in _INDEX_CONFLICTS:
+                if exc.code in _REFUSED:
                     raise
+                # duplicates that were there before, or an index of another definition: no reason not to start
                 names = ", ".join(name for name, _ in keys)
-                logger.warning("the index on %s of %s is not as it should be: %s", names, collection.name, exc.code)
+                logger.warning("the index on %s of %s cannot be made; what is there is used: %s", names, collection.name, exc)
 
         await self._ask(create)
 
@@ -330,7 +331,7 @@ class MongoDatabase:
 def _explained(exc: PyMongoError) -> str:
     if isinstance(exc, ConnectionFailure):
         return "cannot be reached; start it, or correct MONGODB_URI or DATABASE_URL"
-    if isinstance(exc, OperationFailure) and exc.code in (13, 18):
+    if isinstance(exc, OperationFailure) and exc.code in _REFUSED:
         return "refuses the user or the password; correct MONGODB_URI or DATABASE_URL"
     return f"failed ({type(exc).__name__}); see its own log, or correct MONGODB_URI or DATABASE_URL"
 
