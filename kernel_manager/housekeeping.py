@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 #: What was made within this time may still be being set up.
 _GRACE = timedelta(hours=1)
 _LEAVING = ".leaving-"
+#: Seconds after which a round is tried again that failed, or that another process was doing.
+_AGAIN_AFTER_S = 300.0
 
 
 @dataclass(slots=True)
@@ -107,18 +109,19 @@ class Housekeeping:
         while True:
             await self._sleep(self._seconds_left())
             try:
-                await self._round_if_due()
+                done = await self._done_if_due()
             except (ThreadbookError, OSError) as exc:
                 logger.warning("the clean-up failed, it is tried again in a while: %s", exc)
-                await self._sleep(self._interval.total_seconds())
+                done = False
+            if not done:
+                await self._sleep(min(_AGAIN_AFTER_S, self._interval.total_seconds()))
 
-    async def _round_if_due(self) -> None:
+    async def _done_if_due(self) -> bool:
+        """Do a round unless another process does or just did; return whether no round is due any more."""
         if not self._lock.try_acquire():
-            await self._sleep(min(60.0, self._interval.total_seconds()))
-            return
+            return False
         try:
-            if not self._seconds_left():
-                await self._round()
+            return self._seconds_left() > 0 or not (await self._round()).errors
         finally:
             self._lock.release()
 

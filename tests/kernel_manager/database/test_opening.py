@@ -62,7 +62,7 @@ class TestSecrets:
     @pytest.mark.parametrize("name", ["DATABASE_URL", "MONGODB_URL"])
     def test_no_error_and_no_settings_show_a_password(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         monkeypatch.setenv(name, "postgres://ada:secret@h/")
-        with pytest.raises(SettingsError, match="DATABASE_URL|MONGODB_URI") as caught:
+        with pytest.raises(SettingsError, match=r"DATABASE_URL|MONGODB_URI") as caught:
             Settings.load()
         assert "secret" not in str(caught.value)
         monkeypatch.setenv(name, "mongodb://ada:secret@h/")
