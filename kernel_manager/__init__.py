@@ -10,8 +10,10 @@
 from __future__ import annotations
 
 from kernel_manager.config import Settings
+from kernel_manager.database.protocol import Database
 from kernel_manager.errors import (
     ClosedError,
+    DatabaseError,
     EnvironmentBuildError,
     KernelStartError,
     LimitError,
@@ -36,14 +38,20 @@ from kernel_manager.execution.events import (
     StreamExtended,
 )
 from kernel_manager.execution.result import ExecutionResult, Output, Status, WrittenFile
-from kernel_manager.interpreter import Interpreter, open_interpreter
+from kernel_manager.files.user_file import AddedFile, UserFile
+from kernel_manager.housekeeping import CleanupReport
+from kernel_manager.interpreter import Interpreter, cleanup_expired_files, get_interpreter_status, open_interpreter
 from kernel_manager.sessions.session import Completion, Session, SessionInfo
 
 __all__ = [
+    "AddedFile",
     "CellFinished",
     "CellStarted",
+    "CleanupReport",
     "ClosedError",
     "Completion",
+    "Database",
+    "DatabaseError",
     "DisplayUpdated",
     "EnvironmentBuildError",
     "Event",
@@ -69,6 +77,9 @@ __all__ = [
     "ThreadbookError",
     "UnknownSessionError",
     "UsageError",
+    "UserFile",
     "WrittenFile",
+    "cleanup_expired_files",
+    "get_interpreter_status",
     "open_interpreter",
 ]

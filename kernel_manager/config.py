@@ -5,15 +5,20 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError, field_validator
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from kernel_manager.errors import SettingsError
+
+_MONGODB_SCHEMES = ("mongodb://", "mongodb+srv://")
+#: Their values may hold a password, so no error shows them.
+_SECRET = frozenset({"DATABASE_URL", "MONGODB_URI", "MONGODB_URL", "MONGODB_CONNECTION_STRING"})
 
 
 class Settings(BaseSettings):
@@ -31,6 +36,21 @@ class Settings(BaseSettings):
     )
     environments_dir: Path | None = Field(
         default=None, description="Kernel environments. Default: `environments` under DATA_DIR."
+    )
+    database_url: SecretStr | None = Field(
+        default=None,
+        description="Where records are kept: sqlite:///PATH, mongodb://… or mongodb+srv://…. Default: SQLite in DATA_DIR.",
+    )
+    mongodb_uri: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices("mongodb_uri", "mongodb_url", "mongodb_connection_string"),
+        description="Selects MongoDB, before DATABASE_URL. Also MONGODB_URL or MONGODB_CONNECTION_STRING.",
+    )
+    mongodb_database_name: str = Field(
+        default="code-interpreter-db", min_length=1, max_length=63, description="MongoDB's database, unless its URI names one."
+    )
+    mongodb_collection_name: str = Field(
+        default="app_config", min_length=1, max_length=120, description="MongoDB's collection for the stored configuration."
     )
     kernel_provisioner: Literal["auto", "zygote", "local"] = Field(
         default="auto",
@@ -88,6 +108,41 @@ class Settings(BaseSettings):
     max_artifacts: int = Field(default=50, ge=0, le=10_000, description="Files named in the result of one cell.")
     max_file_size_mb: int = Field(default=50, ge=1, le=10_240, description="One file, in MB: handed in, or named in a result.")
 
+    max_files_per_user: int = Field(
+        default=20, ge=1, le=10_000, description="Files of one user; the oldest goes when a new one arrives."
+    )
+    max_user_files_mb: int = Field(
+        default=500, ge=1, le=1_048_576, description="Files of one user together, in MB; the oldest go when a new one arrives."
+    )
+    file_expiration_hours: float = Field(
+        default=48, ge=-1, le=876_000, description="Hours after which a user's file is removed; -1: never."
+    )
+    max_session_files: int = Field(
+        default=2_000, ge=1, le=1_000_000, description="Files that the code of one session may keep; the oldest go after a cell."
+    )
+    max_session_files_mb: int = Field(default=1_024, ge=1, le=1_048_576, description="The same, all together, in MB.")
+    session_retention_days: float = Field(
+        default=365, ge=-1, le=36_500, description="Days after which an unused session is removed, history included; -1: never."
+    )
+    cleanup_interval_hours: float = Field(
+        default=1, gt=0, le=8_760, description="Hours between two rounds of removing what has expired or was abandoned."
+    )
+
+    @field_validator("file_expiration_hours", "session_retention_days")
+    @classmethod
+    def _positive_or_never(cls, value: float) -> float:
+        if value <= 0 and value != -1:
+            raise ValueError("give a number above 0, or -1 for never")
+        return value
+
+    @field_validator("database_url", "mongodb_uri")
+    @classmethod
+    def _known_database(cls, url: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        schemes = _MONGODB_SCHEMES if info.field_name == "mongodb_uri" else ("sqlite:///", *_MONGODB_SCHEMES)
+        if url is not None and not url.get_secret_value().startswith(schemes):
+            raise ValueError(f"it begins with none of {', '.join(schemes)}")
+        return url
+
     @field_validator("data_dir", "runtime_dir", "environments_dir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
@@ -110,6 +165,16 @@ class Settings(BaseSettings):
         digest = hashlib.sha256(os.fsencode(self.data_dir)).hexdigest()[:10]
         return (self.runtime_dir or _default_runtime_base()) / digest
 
+    @property
+    def file_lifetime(self) -> timedelta | None:
+        """How long a user's file is kept; None: for ever."""
+        return None if self.file_expiration_hours == -1 else timedelta(hours=self.file_expiration_hours)
+
+    @property
+    def session_lifetime(self) -> timedelta | None:
+        """How long an unused session is kept; None: for ever."""
+        return None if self.session_retention_days == -1 else timedelta(days=self.session_retention_days)
+
     @cached_property
     def environments_path(self) -> Path:
         """Where the generations of the kernel environment lie."""
@@ -129,5 +194,7 @@ def _explain(exc: ValidationError) -> str:
     lines = []
     for error in exc.errors():
         name = "_".join(str(part) for part in error["loc"]).upper()
-        lines.append(f"{name}={error['input']!r}: {error['msg'][0].lower()}{error['msg'][1:]}; change or unset it")
+        shown = name if name in _SECRET else f"{name}={error['input']!r}"
+        message = error["msg"].removeprefix("Value error, ")
+        lines.append(f"{shown}: {message[0].lower()}{message[1:]}; change or unset it")
     return "; ".join(lines)

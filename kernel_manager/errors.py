@@ -12,6 +12,7 @@ these exceptions are for everything else. The message of each says what to do ne
     │   └── SettingsError       a setting is out of range or unreadable
     └── ServiceError            the service could not do its work
         ├── StorageError        the data or runtime folder cannot be read or written, or the disk is full
+        │   └── DatabaseError   the database cannot be reached, read or written
         ├── EnvironmentBuildError   the kernel environment could not be built
         ├── KernelStartError    no kernel came up
         ├── SessionBusyError    another process drives this session
@@ -47,6 +48,10 @@ class ServiceError(ThreadbookError):
 
 class StorageError(ServiceError):
     """A folder of the service cannot be read or written, or its disk is full."""
+
+
+class DatabaseError(StorageError):
+    """The database cannot be reached, read or written."""
 
 
 class EnvironmentBuildError(ServiceError):

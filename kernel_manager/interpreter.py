@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import shutil
+import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -10,7 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from kernel_manager.config import Settings
+from kernel_manager.database.opening import adopted, database_of
+from kernel_manager.database.protocol import Database
+from kernel_manager.errors import DatabaseError
 from kernel_manager.execution.channels import make_context
+from kernel_manager.files.leases import Leases
+from kernel_manager.files.reconciler import Places
+from kernel_manager.files.store import FileStore
+from kernel_manager.files.user_file import FileLimits
+from kernel_manager.housekeeping import CleanupReport, Housekeeping
 from kernel_manager.packages.environments import Environments
 from kernel_manager.provisioning.kernel_environment import KernelEnvironment
 from kernel_manager.provisioning.runtime import Runtime
@@ -20,18 +31,40 @@ from kernel_manager.sessions.kernel_pool import KernelPool
 from kernel_manager.sessions.manager import SessionManager
 from kernel_manager.sessions.places import DataFolder
 from kernel_manager.sessions.session import Session, SessionInfo
+from kernel_manager.sessions.unattended import runs_unattended
 
 Progress = Callable[[str], None]
 
+_MB = 2**20
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
 
 class Interpreter:
-    """The interpreter of one data folder; see :func:`open_interpreter`."""
+    """The interpreter of one data folder; see :func:`open_interpreter`.
 
-    def __init__(self, settings: Settings, manager: SessionManager, environments: Environments, pool: KernelPool) -> None:
+    ``files`` are the files of all users, ``database`` their records and whatever else is remembered.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        manager: SessionManager,
+        environments: Environments,
+        pool: KernelPool,
+        files: FileStore,
+        database: Database,
+        housekeeping: Housekeeping,
+    ) -> None:
         self.settings = settings
         self.environments = environments
+        self.files = files
+        self.database = database
         self._manager = manager
         self._pool = pool
+        self._housekeeping = housekeeping
 
     async def session(self, user_id: str | int, session_id: str = "default", *, create: bool = True) -> Session:
         """Return a user's session; it is made if it is new.
@@ -56,26 +89,56 @@ class Interpreter:
         """Try which protections this machine gives kernels; raises ServiceError if that is not possible."""
         return await examine(self.settings, KernelEnvironment.at(await self._pool.environment_root()).python)
 
+    async def cleanup(self) -> CleanupReport:
+        """Remove now what has expired or was abandoned; return what went."""
+        return await self._housekeeping.cleanup()
+
     async def status(self) -> dict[str, Any]:
-        """Return the state of the service, ready for JSON."""
+        """Return the state of the service, ready for JSON. Sizes are in MB."""
         infos = await self.sessions()
+        environment = await asyncio.to_thread(self.environments.status)
         return {
             "data_dir": str(self.settings.data_dir),
             "runtime_dir": str(self.settings.runtime_path),
-            "environment": self.environments.status(),
-            "sandbox": self.settings.sandbox,
+            "environment": environment,
+            "venv_exists": environment["python"] is not None,
+            "package_count": environment["package_count"],
             "sessions": len(infos),
             "sessions_by_state": dict(sorted(Counter(info.state for info in infos).items())),
             "kernels": sum(info.kernel_pid is not None for info in infos),
+            "database": self.database.location,
+            **await self._status_of_files(),
+            "disk_free_mb": round(shutil.disk_usage(self.settings.data_dir).free / _MB, 1),
+            "sandbox": self.settings.sandbox if sys.platform == "linux" else "none",
+        }
+
+    async def _status_of_files(self) -> dict[str, Any]:
+        try:
+            totals = await self.files.totals()
+        except DatabaseError as exc:
+            return {"total_user_files": None, "total_file_size_mb": None, "users_with_files": None, "database_error": str(exc)}
+        return {
+            "total_user_files": totals["files"],
+            "total_file_size_mb": round(totals["size"] / _MB, 2),
+            "users_with_files": totals["users"],
         }
 
 
 @contextlib.asynccontextmanager
-async def open_interpreter(settings: Settings | None = None, *, progress: Progress | None = None) -> AsyncIterator[Interpreter]:
+async def open_interpreter(
+    settings: Settings | None = None,
+    *,
+    progress: Progress | None = None,
+    database: Any = None,
+    housekeeping: bool = True,
+    clock: Callable[[], datetime] = _utc_now,
+) -> AsyncIterator[Interpreter]:
     """Open the interpreter; kernels outlive it.
 
     ``settings`` default to the environment's. ``progress`` gets one line for each step when the kernel environment
-    must be built first. Raises SettingsError or StorageError.
+    must be built first. ``database`` is used instead of the one that the settings name, and stays open: one of ours, or a
+    database object of pymongo's asynchronous client or of Motor. Without ``housekeeping`` nothing is cleaned up in the
+    background. Raises SettingsError or StorageError.
     """
     settings = settings or Settings.load()
     data, runtime = DataFolder(settings.data_dir), Runtime(settings.runtime_path)
@@ -86,15 +149,45 @@ async def open_interpreter(settings: Settings | None = None, *, progress: Progre
     async def environment_root() -> Path:
         return (await environments.ensure_async(progress)).root
 
-    def clock() -> datetime:
-        return datetime.now(UTC)
-
     pool = KernelPool(settings, data, runtime, environment_root, clock)
     async with contextlib.AsyncExitStack() as stack:
+        records = database_of(settings, clock) if database is None else adopted(database, clock)
+        if database is None:
+            stack.push_async_callback(records.close)
+        files = _files_of(settings, data, runtime, records, clock)
         context = make_context()
         stack.callback(context.destroy, linger=0)
         stack.push_async_callback(pool.aclose)
-        manager = SessionManager(SessionHost(settings, data, runtime, context, pool, clock))
+        manager = SessionManager(SessionHost(settings, data, runtime, context, pool, files, clock))
         stack.push_async_callback(manager.aclose)
         await stack.enter_async_context(manager.culling())
-        yield Interpreter(settings, manager, environments, pool)
+        rounds = Housekeeping(settings, data, runtime, files, pool, clock)
+        if housekeeping:
+            await stack.enter_async_context(rounds.running())
+        yield Interpreter(settings, manager, environments, pool, files, records, rounds)
+
+
+def _files_of(
+    settings: Settings, data: DataFolder, runtime: Runtime, database: Database, clock: Callable[[], datetime]
+) -> FileStore:
+    leases = Leases(data.file_folders, lambda user_id: runs_unattended(data, runtime, user_id))
+    places = Places(data.file_folders, data.files, data.workspace)
+    return FileStore(places, FileLimits.of(settings), database, leases, clock)
+
+
+async def get_interpreter_status(db_handler: Any = None, settings: Settings | None = None) -> dict[str, Any]:
+    """Return the state of the service, ready for JSON; see :meth:`Interpreter.status` for what is in it.
+
+    ``db_handler`` is a database to use instead of the one that the settings name.
+    """
+    async with open_interpreter(settings, database=db_handler, housekeeping=False) as interpreter:
+        return await interpreter.status()
+
+
+async def cleanup_expired_files(db_handler: Any = None, settings: Settings | None = None) -> int:
+    """Remove expired files from disk and database, and whatever else is due; return how many files went.
+
+    ``db_handler`` as in :func:`get_interpreter_status`.
+    """
+    async with open_interpreter(settings, database=db_handler, housekeeping=False) as interpreter:
+        return len((await interpreter.cleanup()).files)

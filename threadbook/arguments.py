@@ -91,8 +91,13 @@ def _add_parser(commands: Commands[OneLineParser], name: str, about: str, exampl
 
 def add_session_options(parser: argparse.ArgumentParser) -> None:
     """Add ``--user`` and ``--session``."""
-    parser.add_argument("--user", default="local", metavar="ID", help="whose session (default: %(default)s)")
+    add_user_option(parser, "whose session")
     parser.add_argument("--session", default="default", metavar="ID", help="which session (default: %(default)s)")
+
+
+def add_user_option(parser: argparse.ArgumentParser, about: str) -> None:
+    """Add ``--user``."""
+    parser.add_argument("--user", default="local", metavar="ID", help=f"{about} (default: %(default)s)")
 
 
 def add_file_option(parser: argparse.ArgumentParser) -> None:

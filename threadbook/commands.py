@@ -15,6 +15,7 @@ from threadbook.arguments import (
     add_group,
     add_json_option,
     add_session_options,
+    add_user_option,
     new_parser,
     seconds,
 )
@@ -24,7 +25,7 @@ def build_parser() -> OneLineParser:
     """Return the parser of the whole command."""
     parser = new_parser()
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_run, _console, _sessions, _attach, _export, _stop, _env, _kernelspec, _status, _doctor):
+    for add in (_run, _console, _files, _sessions, _attach, _export, _stop, _env, _kernelspec, _status, _doctor, _cleanup):
         add(commands)
     return parser
 
@@ -59,6 +60,42 @@ def _console(commands: Commands[OneLineParser]) -> None:
     )
     add_session_options(parser)
     add_file_option(parser)
+
+
+def _files(commands: Commands[OneLineParser]) -> None:
+    group = add_group(
+        commands,
+        "files",
+        about="Add, list or remove the files that sessions can load.",
+        examples=["threadbook files add sales.csv", "threadbook files list", "threadbook files rm sales.csv"],
+    )
+    adding = add_command(
+        group,
+        "add",
+        "threadbook.files:add",
+        about="Add files; load_file('NAME') opens them in every session of the user.",
+        examples=["threadbook files add sales.csv costs.xlsx", "threadbook files add --user ada --json sales.csv"],
+        more="Where a limit is reached (MAX_FILES_PER_USER, MAX_USER_FILES_MB), the oldest files go, and are named on stderr.",
+    )
+    adding.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="what to add; it is copied")
+    listing = add_command(
+        group,
+        "list",
+        "threadbook.files:list_files",
+        about="List the files, the newest first.",
+        examples=["threadbook files list", "threadbook files list --json"],
+    )
+    removing = add_command(
+        group,
+        "rm",
+        "threadbook.files:remove",
+        about="Remove files.",
+        examples=["threadbook files rm sales.csv", "threadbook files rm 0f3a6c1d2e4b5978"],
+    )
+    removing.add_argument("files", nargs="+", metavar="FILE", help="a file's id, or a name: the newest file of that name goes")
+    for parser in (adding, listing, removing):
+        add_user_option(parser, "whose files")
+        add_json_option(parser)
 
 
 def _sessions(commands: Commands[OneLineParser]) -> None:
@@ -160,7 +197,7 @@ def _status(commands: Commands[OneLineParser]) -> None:
         commands,
         "status",
         "threadbook.status:status",
-        about="Show folders, kernel environment, sessions and live kernels.",
+        about="Show folders, kernel environment, sessions, live kernels, files and free space.",
         examples=["threadbook status", "threadbook status --json"],
     )
     add_json_option(parser)
@@ -174,5 +211,17 @@ def _doctor(commands: Commands[OneLineParser]) -> None:
         about="Try what keeps kernels in on this machine, and say what to do about what is missing.",
         examples=["threadbook doctor", "threadbook doctor --json"],
         more="exit status: 0 every protection holds, 1 one is missing, 2 wrong usage, 3 the service failed",
+    )
+    add_json_option(parser)
+
+
+def _cleanup(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "cleanup",
+        "threadbook.cleanup:cleanup",
+        about="Remove now what has expired or was abandoned, and say what went.",
+        examples=["threadbook cleanup", "threadbook cleanup --json"],
+        more="The service does it by itself, every CLEANUP_INTERVAL_HOURS. Nothing goes that a running cell may use.",
     )
     add_json_option(parser)

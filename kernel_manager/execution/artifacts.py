@@ -20,18 +20,17 @@ regular files only.
 
 from __future__ import annotations
 
-import mimetypes
 import os
 import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from operator import attrgetter
 from pathlib import Path
 
 from kernel_manager.execution.result import WrittenFile
+from kernel_manager.files.mime import mime_type
 
 _NO_ARTIFACTS = frozenset({"__pycache__", "node_modules", "lost+found"})
 #: Longer paths exist, but no system call takes them.
@@ -39,35 +38,6 @@ _MAX_PATH_BYTES = 4_095
 _MAX_NOTES = 20
 #: The clock of file times may lag this much behind the one that tells the time.
 _CLOCK_LAG_NS = 10_000_000
-
-_MORE_TYPES = {
-    ".arrow": "application/vnd.apache.arrow.file",
-    ".feather": "application/vnd.apache.arrow.file",
-    ".geojson": "application/geo+json",
-    ".ipynb": "application/x-ipynb+json",
-    ".jsonl": "application/jsonl",
-    ".log": "text/plain",
-    ".md": "text/markdown",
-    ".ndjson": "application/x-ndjson",
-    ".npy": "application/x-npy",
-    ".npz": "application/x-npz",
-    ".parquet": "application/vnd.apache.parquet",
-    ".pkl": "application/x-pickle",
-    ".sqlite": "application/vnd.sqlite3",
-    ".toml": "application/toml",
-    ".tsv": "text/tab-separated-values",
-    ".webp": "image/webp",
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ".yaml": "application/yaml",
-    ".yml": "application/yaml",
-}
-_COMPRESSED_TYPES = {
-    ".bz2": "application/x-bzip2",
-    ".gz": "application/gzip",
-    ".tgz": "application/gzip",
-    ".xz": "application/x-xz",
-    ".zst": "application/zstd",
-}
 
 _Stamp = tuple[int, int, int, int]
 
@@ -242,19 +212,6 @@ def shown_name(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(char if char.isprintable() else _escaped(char) for char in name)
-
-
-def mime_type(name: str) -> str:
-    """Return the MIME type that the end of a file's name stands for, whatever the machine's own tables say."""
-    suffix = Path(name).suffix.lower()
-    known = _COMPRESSED_TYPES.get(suffix) or _MORE_TYPES.get(suffix) or _builtin_types().get(suffix)
-    return known or "application/octet-stream"
-
-
-@cache
-def _builtin_types() -> dict[str, str]:
-    # Python's own table, not the module's functions: those read the machine's files and take names for URLs.
-    return mimetypes.MimeTypes().types_map[True]
 
 
 @contextmanager

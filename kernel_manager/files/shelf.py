@@ -4,57 +4,75 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import json
 import os
-import re
 import secrets
 import stat
 import tempfile
-import unicodedata
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import BinaryIO
 
-from kernel_manager.atomic import sync_folder, write_atomic
-from kernel_manager.errors import LimitError, StorageError, UsageError
+from kernel_manager.atomic import sync_folder
+from kernel_manager.errors import LimitError, StorageError
+from kernel_manager.files.file_lock import try_lock
+from kernel_manager.files.index import FILE_MODE, INDEX, Index, ShelfEntry, read_index, write_index
+from kernel_manager.files.mime import mime_type
+from kernel_manager.files.names import displayable, safe_filename
+from kernel_manager.files.sources import CHUNK, cause, opened
 
-#: The list of the files, which the kernel's ``load_file`` reads.
-INDEX = "index.json"
-INDEX_VERSION = 1
+__all__ = ["INDEX", "Incoming", "Shelf", "ShelfEntry", "storage_errors"]
 
-#: Bytes of a safe name in UTF-8. With the ``file_id`` in front of it, it stays within a file system's 255.
-MAX_NAME_BYTES = 200
-MAX_ORIGINAL_NAME = 1024
+#: Beside the shelves, not in them: a kernel that can open a lock's file could hold the lock.
+LOCKS = ".locks"
 
-_CHUNK = 1 << 20
 _MB = 1 << 20
-_MAX_SUFFIX_BYTES = 32
-
+_INCOMING = ".incoming-"
 # Kernels may run as another user of the host, and these files are for them to read.
 _FOLDER_MODE = 0o755
-_FILE_MODE = 0o644
-
-_SEPARATORS = re.compile(r'[/\\:*?"<>|]')
-# Marks that turn the direction of writing: with them "exe.csv" can be shown as something else.
-_DIRECTION_MARKS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
-
-_Read = Callable[[int], bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class ShelfEntry:
-    """A file on the shelf. ``path`` is relative to the shelf's folder, ``size`` in bytes, ``created_at`` ISO 8601 in UTC."""
+class Incoming:
+    """A file on its way onto a shelf, which nobody sees before it is placed.
 
-    file_id: str
-    filename: str
-    original_name: str
-    path: str
-    size: int
-    created_at: str
+    Its file is locked as long as it is being written, so that one that a killed process left can be told from it.
+    """
+
+    def __init__(self, folder: Path, name: str, max_size: int) -> None:
+        self._folder = folder
+        self._name = name
+        self._max_size = max_size
+        descriptor, path = tempfile.mkstemp(prefix=_INCOMING, dir=folder)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        self._file = os.fdopen(descriptor, "wb")
+        self._path = Path(path)
+        self.size = 0
+
+    def write(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises LimitError when they are too many, OSError."""
+        self.size += len(chunk)
+        if self.size > self._max_size:
+            limit = f"{self._max_size / _MB:g} MB"
+            raise LimitError(f"{self._name} is larger than {limit}; hand in a smaller file or raise MAX_FILE_SIZE_MB")
+        self._file.write(chunk)
+
+    def place(self, filename: str) -> None:
+        """Give the file its name, whole and on disk. Raises OSError."""
+        self._file.flush()
+        os.fchmod(self._file.fileno(), FILE_MODE)
+        os.fsync(self._file.fileno())
+        self._path = self._path.replace(self._folder / filename)
+        sync_folder(self._folder)
+        self._file.close()
+
+    def discard(self) -> None:
+        """Remove what there is of it, unless it was placed."""
+        if not self._file.closed:
+            self._path.unlink(missing_ok=True)
+            with suppress(OSError):  # what is still in the buffer has no place
+                self._file.close()
 
 
 class Shelf:
@@ -65,7 +83,7 @@ class Shelf:
     """
 
     def __init__(self, folder: Path, max_file_size: int) -> None:
-        self._folder = folder
+        self.folder = folder
         self._max_file_size = max_file_size
 
     def add(self, path_or_stream: str | os.PathLike[str] | BinaryIO, filename: str) -> ShelfEntry:
@@ -74,172 +92,114 @@ class Shelf:
         Raises :class:`UsageError` if the source cannot be read, its subclass :class:`LimitError` if it is too large,
         :class:`StorageError` if the shelf cannot be written. Then nothing of the file stays.
         """
-        safe = safe_filename(filename)
-        with _opened(path_or_stream, safe) as read, _storage_errors(self._folder):
-            self._make_folder()
-            file_id = secrets.token_hex(8)
-            path = self._folder / f"{file_id}-{safe}"
-            size = self._copy(read, path, safe)
-            entry = ShelfEntry(file_id, safe, _displayable(filename), path.name, size, datetime.now(UTC).isoformat())
-            self._enlist(entry)
+        with opened(path_or_stream, safe_filename(filename)) as read, storage_errors(self.folder):
+            incoming = self.incoming(filename)
+            try:
+                while chunk := read(CHUNK):
+                    incoming.write(chunk)
+                entry = new_entry(filename, incoming.size, datetime.now(UTC), None)
+                incoming.place(entry.path)
+            finally:
+                incoming.discard()
+            try:
+                self.change(lambda index: replace(index, files=[*index.files, entry]))
+            except BaseException:
+                self.path_of(entry).unlink(missing_ok=True)
+                raise
         return entry
 
     def entries(self) -> list[ShelfEntry]:
         """All files, the last added last. Raises :class:`StorageError` if the list cannot be read."""
-        with _storage_errors(self._folder):
-            return self._read_index()
+        return self.index().files
+
+    def index(self) -> Index:
+        """The whole list. Raises :class:`StorageError` if it cannot be read."""
+        with storage_errors(self.folder):
+            return read_index(self.folder)
 
     def path_of(self, entry: ShelfEntry) -> Path:
         """Where the bytes of ``entry`` are."""
-        return self._folder / entry.path
+        return self.folder / entry.path
 
-    def _make_folder(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        if stat.S_IMODE(self._folder.stat().st_mode) != _FOLDER_MODE:
-            self._folder.chmod(_FOLDER_MODE)
+    # --- in steps; each raises OSError or StorageError -------------------------------------------------------------
 
-    def _copy(self, read: _Read, path: Path, name: str) -> int:
-        """Copy what ``read`` returns to ``path``, which appears when it is whole and on disk. Its size in bytes."""
-        descriptor, incoming = tempfile.mkstemp(prefix=".incoming-", dir=self._folder)
+    def incoming(self, filename: str) -> Incoming:
+        """Begin to take a file."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if stat.S_IMODE(self.folder.stat().st_mode) != _FOLDER_MODE:
+            self.folder.chmod(_FOLDER_MODE)
+        return Incoming(self.folder, safe_filename(filename), self._max_file_size)
+
+    def enlist(self, entry: ShelfEntry) -> None:
+        """Put a file that was placed on the list, where its age belongs, or change what the list says of it."""
+        self.change(lambda index: replace(index, files=_with(index, entry)))
+
+    def delist(self, file_id: str) -> None:
+        """Take a file off the list; its bytes stay."""
+        self.change(lambda index: replace(index, files=_without(index, file_id)))
+
+    def change(self, changed: Callable[[Index], Index]) -> None:
+        """Change the list; one writer at a time, among processes and threads. A killed one leaves no lock behind."""
+        locks = self.folder.parent / LOCKS
+        locks.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(locks / f"{self.folder.name}.index", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                while chunk := read(_CHUNK):
-                    file.write(chunk)
-                    self._check_size(file.tell(), name)
-                size = file.tell()
-                file.flush()
-                os.fchmod(descriptor, _FILE_MODE)
-                os.fsync(descriptor)
-            Path(incoming).replace(path)
-        except BaseException:
-            Path(incoming).unlink(missing_ok=True)
-            raise
-        sync_folder(self._folder)
-        return size
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            before = read_index(self.folder)
+            if (after := changed(before)) != before:
+                write_index(self.folder, after)
+        finally:
+            os.close(descriptor)
 
-    def _check_size(self, size: int, name: str) -> None:
-        if size > self._max_file_size:
-            limit = f"{self._max_file_size / _MB:g} MB"
-            raise LimitError(f"{name} is larger than {limit}; hand in a smaller file or raise MAX_FILE_SIZE_MB")
+    def bytes_there(self) -> dict[str, int]:
+        """The files in the folder by name, with their sizes; what is being written and the list are left out."""
+        found = {}
+        with suppress(FileNotFoundError), os.scandir(self.folder) as listed:
+            for entry in listed:
+                if not entry.name.startswith(".") and entry.name != INDEX and entry.is_file(follow_symlinks=False):
+                    found[entry.name] = entry.stat(follow_symlinks=False).st_size
+        return found
 
-    def _enlist(self, entry: ShelfEntry) -> None:
-        try:
-            with self._locked():
-                files = [*self._read_index(), entry]
-                content = {"version": INDEX_VERSION, "files": [asdict(file) for file in files]}
-                write_atomic(self._folder / INDEX, json.dumps(content), _FILE_MODE)
-        except BaseException:
-            self.path_of(entry).unlink(missing_ok=True)
-            raise
-
-    def _read_index(self) -> list[ShelfEntry]:
-        index = self._folder / INDEX
-        try:
-            content = json.loads(index.read_text("utf-8"))
-            if content["version"] != INDEX_VERSION:
-                raise StorageError(f"{index} was written by another version of Threadbook; use that one or remove it")
-            return [ShelfEntry(**{field.name: file[field.name] for field in fields(ShelfEntry)}) for file in content["files"]]
-        except FileNotFoundError:
-            return []
-        except (ValueError, KeyError, TypeError) as exc:
-            raise StorageError(f"{index} is damaged; restore it, or remove it to begin with no files") from exc
-
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """One writer of the list at a time, among processes and threads; a killed one leaves no lock behind."""
-        with (self._folder / ".lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
+    def abandoned(self) -> list[Path]:
+        """What processes that were killed had begun to write."""
+        return [path for path in self.folder.glob(f"{_INCOMING}*") if _is_abandoned(path)]
 
 
-def safe_filename(name: str) -> str:
-    """The nearest name that is safe as a file's name on every platform, in a shell and on a screen.
-
-    Unicode is kept, in form NFC. Path separators and what else Windows forbids become ``_``; control characters,
-    direction marks, leading dots and dashes go; device names get a ``_``; at most :data:`MAX_NAME_BYTES` bytes, the
-    extension kept. Never empty, and a safe name stays as it is.
-    """
-    text = unicodedata.normalize("NFC", name)
-    text = _SEPARATORS.sub("_", _DIRECTION_MARKS.sub("", text))
-    text = "".join(" " if character.isspace() else character for character in text if not _is_control(character))
-    text = unicodedata.normalize("NFC", " ".join(text.split()).lstrip(".- ").rstrip(". "))
-    if _RESERVED.fullmatch(text):
-        text = f"_{text}"
-    return _shorten(text) or "file"
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cs") and not character.isspace()
-
-
-def _shorten(name: str) -> str:
-    if len(name.encode()) <= MAX_NAME_BYTES:
-        return name
-    suffix = "".join(PurePath(name).suffixes[-2:])
-    if len(suffix.encode()) > _MAX_SUFFIX_BYTES:
-        suffix = PurePath(name).suffix
-    if len(suffix.encode()) > _MAX_SUFFIX_BYTES:
-        suffix = ""
-    room = MAX_NAME_BYTES - len(suffix.encode())
-    return name.removesuffix(suffix).encode()[:room].decode(errors="ignore").rstrip(". ") + suffix
-
-
-def _displayable(name: str) -> str:
-    """``name`` without what is no character: a name that is not UTF-8 on disk arrives with lone surrogates."""
-    return name[:MAX_ORIGINAL_NAME].encode(errors="replace").decode()
+def new_entry(filename: str, size: int, created_at: datetime, expires_at: datetime | None) -> ShelfEntry:
+    """Return the entry of a new file, with a new id."""
+    safe, file_id = safe_filename(filename), secrets.token_hex(8)
+    expires = None if expires_at is None else expires_at.isoformat()
+    path = f"{file_id}-{safe}"
+    return ShelfEntry(file_id, safe, displayable(filename), path, size, created_at.isoformat(), expires, mime_type(safe))
 
 
 @contextmanager
-def _opened(path_or_stream: str | os.PathLike[str] | BinaryIO, name: str) -> Iterator[_Read]:
-    """What reads the source. Raises :class:`UsageError` if it cannot be opened, and the reader if it cannot be read."""
-    if not isinstance(path_or_stream, (str, os.PathLike)):
-        yield _reader(path_or_stream, name)
-        return
-    path = os.fspath(path_or_stream)
-    try:
-        # Without O_NONBLOCK a FIFO that nobody writes to would hold the caller here.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except FileNotFoundError as exc:
-        raise UsageError(f"there is no file {path}; check the path") from exc
-    except (OSError, ValueError) as exc:
-        raise UsageError(f"{path} cannot be read ({_cause(exc)}); check the path and its permissions") from exc
-    try:
-        _check_regular(os.fstat(descriptor).st_mode, path)
-        with os.fdopen(descriptor, "rb", closefd=False) as file:
-            yield _reader(file, name)
-    finally:
-        os.close(descriptor)
-
-
-def _check_regular(mode: int, path: str) -> None:
-    if stat.S_ISDIR(mode):
-        raise UsageError(f"{path} is a folder; hand in the files in it one by one, or an archive of it")
-    if not stat.S_ISREG(mode):
-        raise UsageError(f"{path} is not a regular file; copy what it gives into one and hand that in")
-
-
-def _reader(stream: BinaryIO, name: str) -> _Read:
-    def read(size: int) -> bytes:
-        try:
-            chunk = stream.read(size)
-        except OSError as exc:
-            raise UsageError(f"{name} cannot be read ({_cause(exc)}); check where it comes from") from exc
-        if not isinstance(chunk, bytes):
-            raise UsageError(f"{name}: its stream gives no bytes; open it in binary mode")
-        return chunk
-
-    return read
-
-
-@contextmanager
-def _storage_errors(folder: Path) -> Iterator[None]:
+def storage_errors(folder: Path) -> Iterator[None]:
+    """Turn errors of the system into StorageError."""
     try:
         yield
     except OSError as exc:
         if exc.errno in (errno.ENOSPC, errno.EDQUOT):
             raise StorageError(f"the disk that holds {folder} is full; free some space and try again") from exc
-        raise StorageError(f"{folder} cannot be used ({_cause(exc)}); check its owner and permissions") from exc
+        raise StorageError(f"{folder} cannot be used ({cause(exc)}); check its owner and permissions") from exc
 
 
-def _cause(exc: OSError | ValueError) -> str:
-    return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
+def _with(index: Index, entry: ShelfEntry) -> list[ShelfEntry]:
+    if any(other.file_id == entry.file_id for other in index.files):
+        return [entry if other.file_id == entry.file_id else other for other in index.files]
+    return sorted([*index.files, entry], key=lambda other: other.created_at)
+
+
+def _without(index: Index, file_id: str) -> list[ShelfEntry]:
+    return [entry for entry in index.files if entry.file_id != file_id]
+
+
+def _is_abandoned(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        return try_lock(descriptor)
+    finally:
+        os.close(descriptor)

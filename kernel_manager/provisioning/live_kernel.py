@@ -147,6 +147,8 @@ class LiveKernel:
         self._init.close()
         if not self._ready.done():
             self._ready.cancel()
+        elif not self._ready.cancelled():
+            self._ready.exception()  # seen: of a kernel that ended while it was connected to, nobody waits for more
 
     async def _connect(self, *, patiently: bool) -> None:
         """Connect to the supervisor; a patient caller knows that it is about to listen."""

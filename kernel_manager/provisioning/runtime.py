@@ -18,6 +18,7 @@ from kernel_manager.kernelside import protocol
 #: Linux's limit for the path of a Unix socket, terminating zero included.
 SOCKET_PATH_LIMIT = 108
 _KERNEL_ID_BYTES = 6
+ZYGOTE_SOCKETS = "z-*.sock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,7 @@ class KernelFolder:
 
     def is_supervised(self) -> bool:
         """Whether the kernel's supervisor is there; a socket file alone proves nothing."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
-            try:
-                probe.connect(str(self.init_socket))
-            except OSError:
-                return False
-        return True
+        return Runtime.is_listening(self.init_socket)
 
     def log(self) -> str:
         """The last lines that the kernel's start wrote about itself."""
@@ -123,6 +119,20 @@ class Runtime:
             return [KernelFolder(path) for path in sorted((self.root / "k").iterdir())]
         except FileNotFoundError:
             return []
+
+    def zygote_sockets(self) -> list[Path]:
+        """The sockets of zygotes, whether they listen or not."""
+        return sorted(self.root.glob(ZYGOTE_SOCKETS))
+
+    @staticmethod
+    def is_listening(path: Path) -> bool:
+        """Whether somebody listens at a socket of packets."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as probe:
+            try:
+                probe.connect(str(path))
+            except OSError:
+                return False
+        return True
 
     def create(self, key: str | None = None, kernel_id: str | None = None) -> KernelFolder:
         """Make the folder of a new kernel, with its connection file. ``key`` signs the messages."""

@@ -17,10 +17,10 @@ from kernel_manager.provisioning.kernel_environment import KernelEnvironment
 from kernel_manager.provisioning.launcher import KERNELSIDE, KernelRequest
 from kernel_manager.provisioning.local_launcher import start_daemon
 from kernel_manager.provisioning.packets import PacketClient, PacketClosedError
+from kernel_manager.provisioning.runtime import ZYGOTE_SOCKETS
 
 logger = logging.getLogger(__name__)
 
-_SOCKET_GLOB = "z-*.sock"
 _LOG_LIMIT = 1_000_000
 
 
@@ -136,7 +136,7 @@ class ZygoteLauncher:
 async def drain_zygotes(runtime: Path, keep: Path | None = None) -> int:
     """Ask every zygote but the one at ``keep`` to end when its last kernel has; return how many there were."""
     count = 0
-    for path in sorted(runtime.glob(_SOCKET_GLOB)):  # noqa: ASYNC240  (a handful of names in a tmpfs)
+    for path in sorted(runtime.glob(ZYGOTE_SOCKETS)):  # noqa: ASYNC240  (a handful of names in a tmpfs)
         if path == keep:
             continue
         client = PacketClient()

@@ -10,6 +10,7 @@ from typing import Protocol
 import zmq.asyncio
 
 from kernel_manager.config import Settings
+from kernel_manager.files.store import FileStore
 from kernel_manager.provisioning.launcher import KernelRequest
 from kernel_manager.provisioning.live_kernel import LiveKernel
 from kernel_manager.provisioning.runtime import Runtime
@@ -40,4 +41,5 @@ class SessionHost:
     runtime: Runtime
     context: zmq.asyncio.Context
     kernels: KernelSource
+    files: FileStore
     clock: Callable[[], datetime]

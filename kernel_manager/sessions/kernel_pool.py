@@ -12,6 +12,7 @@ from pathlib import Path
 
 from kernel_manager.config import Settings
 from kernel_manager.errors import LimitError, StorageError
+from kernel_manager.files.file_lock import FileLock
 from kernel_manager.provisioning.factory import make_launcher
 from kernel_manager.provisioning.kernel_environment import KernelEnvironment
 from kernel_manager.provisioning.launcher import KernelRequest, Launcher
@@ -20,7 +21,7 @@ from kernel_manager.provisioning.runtime import KernelFolder, Runtime
 from kernel_manager.sessions import culling
 from kernel_manager.sessions.ending import bury, end_in, has_ended
 from kernel_manager.sessions.history import History
-from kernel_manager.sessions.lock import FileLock, SessionLock
+from kernel_manager.sessions.lock import SessionLock
 from kernel_manager.sessions.owner import Owner
 from kernel_manager.sessions.places import DataFolder, SessionPlaces
 

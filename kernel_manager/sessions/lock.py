@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import fcntl
 import itertools
 import json
 import os
@@ -13,55 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from kernel_manager.errors import StorageError
+from kernel_manager.files.file_lock import FileLock, try_lock
 
-#: How often a waiting process looks again, in seconds: grows from the first to the last.
-_WAITS = (0.01, 0.02, 0.05, 0.1)
 #: Failures after which a wait is worth telling: who only asks whether a lock is held has it for an instant.
 _TELLING_FAILURE = 3
 _NOTE_SIZE = 1024
-
-
-class FileLock:
-    """An exclusive lock that several processes know by its file; the system releases it when its holder ends."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fd: int | None = None
-
-    async def acquire(self, on_failure: Callable[[], None] = lambda: None) -> None:
-        """Take the lock, however long that takes; raises StorageError if its file cannot be used."""
-        fd = self._open()
-        try:
-            for wait in itertools.chain(_WAITS, itertools.repeat(_WAITS[-1])):
-                if _try_lock(fd):
-                    break
-                on_failure()
-                await asyncio.sleep(wait)
-        except BaseException:
-            os.close(fd)
-            raise
-        self._fd = fd
-
-    def try_acquire(self) -> bool:
-        """Take the lock if it is free."""
-        fd = self._open()
-        if _try_lock(fd):
-            self._fd = fd
-            return True
-        os.close(fd)
-        return False
-
-    def release(self) -> None:
-        """Let the next one in."""
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
-
-    def _open(self) -> int:
-        try:
-            return os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as exc:
-            raise StorageError(f"cannot open {self._path} ({exc.strerror}); check the folder's owner and free space") from exc
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,18 +66,24 @@ class SessionLock(FileLock):
             return False
         fd = self._open()
         try:
-            return not _try_lock(fd)
+            return not try_lock(fd)
         finally:
             os.close(fd)
 
     def left_running(self) -> RunningCell | None:
         """The cell that the last holder was running when it was killed, or None. Only for the holder."""
         assert self._fd is not None
-        cell = _read(self._fd).get("cell")
-        try:
-            return RunningCell(**cell) if cell else None
-        except TypeError:
+        return _cell_in(_read(self._fd))
+
+    def noted_cell(self) -> RunningCell | None:
+        """The cell that the note names, whoever holds the lock now; for anybody, without taking the lock."""
+        if not self._path.exists():
             return None
+        fd = self._open()
+        try:
+            return _cell_in(_read(fd))
+        finally:
+            os.close(fd)
 
     def note(self, cell: RunningCell | None) -> None:
         """Write down the holder and its running cell; raises StorageError."""
@@ -152,17 +112,17 @@ class SessionLock(FileLock):
         return pid if isinstance(pid, int) else None
 
 
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _read(fd: int) -> dict[str, Any]:
     try:
         value = json.loads(os.pread(fd, _NOTE_SIZE, 0) or b"{}")
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _cell_in(note: dict[str, Any]) -> RunningCell | None:
+    cell = note.get("cell")
+    try:
+        return RunningCell(**cell) if cell else None
+    except TypeError:
+        return None

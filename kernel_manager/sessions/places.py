@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernel_manager.errors import StorageError
-from kernel_manager.sessions.names import folder_name
+from kernel_manager.sessions.names import check_id, folder_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +94,25 @@ class DataFolder:
         for history in sorted((self.root / "sessions").glob("*/*/history.jsonl")):
             yield SessionPlaces(history.parent)
 
+    def sessions_of(self, user_id: str) -> Iterator[SessionPlaces]:
+        """The places of a user's sessions that exist."""
+        for history in sorted((self.root / "sessions" / folder_name(user_id)).glob("*/history.jsonl")):
+            yield SessionPlaces(history.parent)
+
+    @property
+    def session_folders(self) -> Path:
+        """Where the folders of users with sessions lie."""
+        return self.root / "sessions"
+
+    @property
+    def file_folders(self) -> Path:
+        """Where the folders of users with files lie."""
+        return self.root / "files"
+
+    def workspace(self, user_id: str, session_id: str) -> Path:
+        """The working folder of a session's code. Raises UsageError for an id that cannot be one."""
+        return self.session(check_id(user_id, "the user id"), check_id(session_id, "the session id")).workspace
+
     def files(self, user_id: str) -> Path:
         """The folder of a user's files."""
-        return self.root / "files" / folder_name(user_id)
+        return self.file_folders / folder_name(user_id)

@@ -22,7 +22,7 @@ from kernel_manager.execution.events import CellFinished, DisplayUpdated, Event,
 from kernel_manager.execution.outputs import OutputLimits
 from kernel_manager.execution.result import ExecutionResult, Output
 from kernel_manager.execution.runner import CellLimits, CellRun
-from kernel_manager.files.shelf import Shelf
+from kernel_manager.execution.workspace import WorkspaceQuota, keep_within
 from kernel_manager.sessions import history as log
 from kernel_manager.sessions.asked_cell import AskedCell, Emit
 from kernel_manager.sessions.cell_log import CellLog
@@ -196,10 +196,14 @@ class Session:
     async def _drive(self, cell: AskedCell) -> ExecutionResult:
         try:
             async with self._turn(cell.emit):
+                notes: list[str] = []
                 if cell.withdrawn is None:
-                    await self._place(cell.files)
+                    notes += await self._place(cell.files)
                     await self._kernel.ensure()
-                return cell.withdrawn or await self._run_cell(cell)
+                if cell.withdrawn is not None:
+                    return cell.withdrawn
+                async with self._host.files.using(self.user_id):
+                    return await self._run_cell(cell, notes)
         except KernelStartError:
             if cell.withdrawn is None:
                 raise
@@ -230,16 +234,19 @@ class Session:
     async def _recover(self, emit: Emit) -> None:
         if (left := self._cell_log.left_running()) is not None:
             emit(SessionWaiting(None))
-            await recover(left, self._kernel, self._cell_log, self._host, self._limits(left.timeout))
+            async with self._host.files.using(self.user_id):
+                await recover(left, self._kernel, self._cell_log, self._host, self._limits(left.timeout))
 
-    async def _place(self, files: Sequence[Path]) -> None:
-        if files:
-            settings = self._host.settings
-            shelf = Shelf(self._host.data.files(self.user_id), settings.max_file_size_mb * 2**20)
-            for path in files:
-                await asyncio.to_thread(shelf.add, path, path.name)
+    async def _place(self, files: Sequence[Path]) -> list[str]:
+        """Make the files the user's; return what has to be said about that."""
+        notes = []
+        for path in files:
+            added = await self._host.files.add(self.user_id, path.name, path)
+            notes += [f"{file.filename} was removed to make room for {path.name}" for file in added.removed]
+            notes += [added.note] if added.note else []
+        return notes
 
-    async def _run_cell(self, cell: AskedCell) -> ExecutionResult:
+    async def _run_cell(self, cell: AskedCell, notes: Sequence[str]) -> ExecutionResult:
         kernel, channels = self._kernel.connection()
         limits = self._limits(cell.timeout)
         updates: dict[str, DisplayUpdated] = {}
@@ -263,8 +270,9 @@ class Session:
         finally:
             self._running = None
             cell.over()
+        removed = keep_within(self.workspace, self._quota())
         scan = changed(before, self.workspace)
-        result = replace(result, files=scan.files, outputs=[*result.outputs, *_notes(scan.skipped)])
+        result = replace(result, files=scan.files, outputs=[*result.outputs, *_notes([*notes, *removed, *scan.skipped])])
         result = _with_loss(result, self._kernel.lost_cause)
         for update in self._cell_log.updated(updates):
             cell.emit(update)
@@ -297,6 +305,10 @@ class Session:
     def _artifact_limits(self) -> ArtifactLimits:
         settings = self._host.settings
         return ArtifactLimits(max_files=settings.max_artifacts, max_file_bytes=settings.max_file_size_mb * 2**20)
+
+    def _quota(self) -> WorkspaceQuota:
+        settings = self._host.settings
+        return WorkspaceQuota(settings.max_session_files, settings.max_session_files_mb * 2**20)
 
     # --- control --------------------------------------------------------------------------------------------------
 
@@ -364,7 +376,7 @@ class Session:
 
         Raises StorageError at the end if something could not be recorded.
         """
-        async with self._turn():
+        async with self._turn(), self._host.files.using(self.user_id):
             await self._kernel.ensure()
             kernel, channels = self._kernel.connection()
             self._kernel.mark_used()

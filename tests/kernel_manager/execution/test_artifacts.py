@@ -15,10 +15,10 @@ from kernel_manager.execution.artifacts import (
     ArtifactScan,
     Snapshot,
     changed,
-    mime_type,
     shown_name,
     snapshot,
 )
+from kernel_manager.files.mime import mime_type
 
 LIMITS = ArtifactLimits(max_files=50, max_file_bytes=1_000_000)
 

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kernel_manager.errors import LimitError, StorageError, UsageError
-from kernel_manager.files.shelf import INDEX, MAX_NAME_BYTES, Shelf, ShelfEntry, safe_filename
+from kernel_manager.files.names import MAX_NAME_BYTES, safe_filename
+from kernel_manager.files.shelf import INDEX, Shelf, ShelfEntry
 
 MB = 1 << 20
 
@@ -63,6 +64,8 @@ def test_the_index_has_the_documented_form(shelf: Shelf, folder: Path) -> None:
             "path": entry.path,
             "size": 3,
             "created_at": entry.created_at,
+            "expires_at": None,
+            "mime": "text/plain",
         }
     ]
     assert len(entry.file_id) >= 12

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from kernel_manager.errors import StorageError
-from kernel_manager.sessions.lock import FileLock, RunningCell, SessionLock
+from kernel_manager.files.file_lock import FileLock
+from kernel_manager.sessions.lock import RunningCell, SessionLock
 
 CELL = RunningCell("0123456789ab", "msg", "kernel", 12.5)
 

@@ -1,0 +1,1 @@
+"""What is remembered besides the sessions' own logs: records of files, configuration, assistants, usage."""
