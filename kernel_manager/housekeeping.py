@@ -247,7 +247,7 @@ class Housekeeping:
 
 
 def _has_ended(folder: KernelFolder) -> bool:
-    return folder.exit_file.exists()
+    return folder.is_reported
 
 
 def _session_folders(data: DataFolder) -> Iterator[SessionPlaces]:

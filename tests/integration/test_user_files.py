@@ -127,5 +127,5 @@ async def test_the_status_tells_of_environment_sessions_files_and_disk(own_setti
     assert status["package_count"] > 10
     assert status["sessions_by_state"] == {"idle": 1}
     assert status["disk_free_mb"] > 0
-    assert status["sandbox"] == "none"
+    assert status["sandbox"] == "auto"
     assert status["database"] == f"sqlite:///{settings.data_dir}/threadbook.sqlite3"
