@@ -15,6 +15,8 @@ from kernel_manager.errors import (
     EnvironmentBuildError,
     KernelStartError,
     LimitError,
+    PackageInstallError,
+    PackageRefusedError,
     ServiceError,
     SessionBusyError,
     SettingsError,
@@ -32,11 +34,14 @@ from kernel_manager.execution.events import (
     OutputAdded,
     OutputReplaced,
     OutputsCleared,
+    PackagesInstalled,
+    PackagesInstalling,
     SessionWaiting,
     StreamExtended,
 )
 from kernel_manager.execution.result import ExecutionResult, Output, Status, WrittenFile
 from kernel_manager.interpreter import Interpreter, open_interpreter
+from kernel_manager.packages.uv import PackageSource
 from kernel_manager.sessions.session import Completion, Session, SessionInfo
 
 __all__ = [
@@ -56,6 +61,11 @@ __all__ = [
     "OutputAdded",
     "OutputReplaced",
     "OutputsCleared",
+    "PackageInstallError",
+    "PackageRefusedError",
+    "PackageSource",
+    "PackagesInstalled",
+    "PackagesInstalling",
     "ServiceError",
     "Session",
     "SessionBusyError",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +12,11 @@ from typing import Any
 
 from kernel_manager.config import Settings
 from kernel_manager.execution.channels import make_context
+from kernel_manager.packages.approved import ApprovedPackages
+from kernel_manager.packages.desk import PackageDesk
 from kernel_manager.packages.environments import Environments
+from kernel_manager.packages.installer import InstallLimits
+from kernel_manager.packages.uv import PackageSource
 from kernel_manager.provisioning.runtime import Runtime
 from kernel_manager.sessions.host import SessionHost
 from kernel_manager.sessions.kernel_pool import KernelPool
@@ -25,9 +30,17 @@ Progress = Callable[[str], None]
 class Interpreter:
     """The interpreter of one data folder; see :func:`open_interpreter`."""
 
-    def __init__(self, settings: Settings, manager: SessionManager, environments: Environments, pool: KernelPool) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        manager: SessionManager,
+        environments: Environments,
+        pool: KernelPool,
+        packages: PackageDesk,
+    ) -> None:
         self.settings = settings
         self.environments = environments
+        self.packages = packages
         self._manager = manager
         self._pool = pool
 
@@ -53,10 +66,12 @@ class Interpreter:
     async def status(self) -> dict[str, Any]:
         """Return the state of the service, ready for JSON."""
         infos = await self.sessions()
+        environment = await asyncio.to_thread(self.environments.status)
         return {
             "data_dir": str(self.settings.data_dir),
             "runtime_dir": str(self.settings.runtime_path),
-            "environment": self.environments.status(),
+            "environment": environment,
+            "packages": await asyncio.to_thread(self.packages.counts, environment["generation"]),
             "sessions": len(infos),
             "sessions_by_state": dict(sorted(Counter(info.state for info in infos).items())),
             "kernels": sum(info.kernel_pid is not None for info in infos),
@@ -64,17 +79,21 @@ class Interpreter:
 
 
 @contextlib.asynccontextmanager
-async def open_interpreter(settings: Settings | None = None, *, progress: Progress | None = None) -> AsyncIterator[Interpreter]:
+async def open_interpreter(
+    settings: Settings | None = None, *, progress: Progress | None = None, source: PackageSource | None = None
+) -> AsyncIterator[Interpreter]:
     """Open the interpreter; kernels outlive it.
 
     ``settings`` default to the environment's. ``progress`` gets one line for each step when the kernel environment
-    must be built first. Raises SettingsError or StorageError.
+    must be built first. ``source`` says where packages come from, if not from where uv is set up to take them.
+    Raises SettingsError or StorageError.
     """
     settings = settings or Settings.load()
     data, runtime = DataFolder(settings.data_dir), Runtime(settings.runtime_path)
     data.open()
     runtime.open()
     environments = Environments(settings.environments_path)
+    packages = make_desk(settings, source)
 
     async def environment_root() -> Path:
         return (await environments.ensure_async(progress)).root
@@ -82,12 +101,19 @@ async def open_interpreter(settings: Settings | None = None, *, progress: Progre
     def clock() -> datetime:
         return datetime.now(UTC)
 
-    pool = KernelPool(settings, data, runtime, environment_root, clock)
+    pool = KernelPool(settings, data, runtime, environment_root, packages, clock)
     async with contextlib.AsyncExitStack() as stack:
         context = make_context()
         stack.callback(context.destroy, linger=0)
         stack.push_async_callback(pool.aclose)
-        manager = SessionManager(SessionHost(settings, data, runtime, context, pool, clock))
+        manager = SessionManager(SessionHost(settings, data, runtime, context, pool, packages, clock))
         stack.push_async_callback(manager.aclose)
         await stack.enter_async_context(manager.culling())
-        yield Interpreter(settings, manager, environments, pool)
+        yield Interpreter(settings, manager, environments, pool, packages)
+
+
+def make_desk(settings: Settings, source: PackageSource | None = None) -> PackageDesk:
+    """The packages of the settings' data folder; raises SettingsError for a file of approved packages that cannot be used."""
+    limits = InstallLimits(settings.max_packages_mb * 2**20, settings.package_install_timeout)
+    approved = ApprovedPackages.load(settings.approved_packages)
+    return PackageDesk(settings.data_dir / "packages", settings.environments_path, approved, limits, source)

@@ -40,10 +40,11 @@ def main() -> int:
             missing += 1
             print(f"{package.name}: {found}", file=sys.stderr)
             continue
-        record[package.name] = found
-        lacking = [name for name in package.imports if name not in found["modules"]]
+        version, modules = found
+        record[package.name] = {"version": version, "modules": modules}
+        lacking = [name for name in package.imports if name not in modules]
         wrong += bool(lacking)
-        print(f"{package.name} {found['version']}: " + (f"lacks {', '.join(lacking)}" if lacking else "ok"))
+        print(f"{package.name} {version}: " + (f"lacks {', '.join(lacking)}" if lacking else "ok"))
     RECORD.write_text(json.dumps(dict(sorted(record.items())), indent=1) + "\n")
     print(f"{len(record)} recorded, {wrong} wrong, {missing} not to be had")
     return 1 if wrong or (missing and not options.offline) else 0
@@ -54,20 +55,18 @@ def _chosen(names: Iterable[str]) -> list[Approved]:
     return [package for package in ApprovedPackages.load() if not wanted or package.name in wanted]
 
 
-def _modules_of(package: Approved, *, offline: bool) -> dict[str, object] | str:
+def _modules_of(package: Approved, *, offline: bool) -> tuple[str, list[str]] | str:
     """The version and the modules (two levels) of a wheel, or why there is none."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arguments = ["pip", "install", "--target", name, "--no-deps", "--no-build", "--python", sys.executable]
-        status, output = run_uv(
-            find_uv(), [*arguments, *(["--offline"] if offline else []), package.requirement], cwd=folder
-        )
+        status, output = run_uv(find_uv(), [*arguments, *(["--offline"] if offline else []), package.requirement], cwd=folder)
         if status:
             return explain_failure(output, status)
         (info,) = folder.glob("*.dist-info")
         with (info / "RECORD").open(newline="") as lines:
             paths = [Path(row[0]) for row in csv.reader(lines) if row]
-        return {"version": info.name.split("-")[1], "modules": sorted(set(_importable(paths)))}
+        return info.name.split("-")[1], sorted(set(_importable(paths)))
 
 
 def _importable(paths: Iterable[Path]) -> Iterable[str]:

@@ -218,6 +218,7 @@ def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], news: int) -> No
     _reseed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     app.kernel.shell.provide(load_file=make_load_file(plan.files))
+    sys.path.append(plan.packages)  # last: it adds to the environment, and never shadows it
     app.attach(plan.connection, plan.kernel_dir, pipes)
     _flush_on_hard_exit()
     atexit.register(app.close)

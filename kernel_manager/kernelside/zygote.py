@@ -49,6 +49,10 @@ class Layout:
         """The folder of one user's files."""
         return os.path.join(self.data, "files", _checked(user))
 
+    def packages(self, user: str) -> str:
+        """The overlay of one user in this environment: what was installed for them; it need not exist."""
+        return os.path.join(self.data, "packages", _checked(user), os.path.basename(sys.prefix), "current")
+
 
 class Zygote:
     """Serves fork requests until it is idle for ``idle_timeout`` seconds with no kernel alive."""
@@ -183,6 +187,7 @@ class KernelPlan:
     kernel_dir: str
     workspace: str
     files: str
+    packages: str
     idle_timeout: float
     connection: dict[str, Any]
 
@@ -195,7 +200,9 @@ def kernel_plan(layout: Layout, request: dict[str, Any]) -> KernelPlan:
     workspace = layout.workspace(str(request["user"]), str(request["session"]))
     if not os.path.isdir(workspace):
         raise FileNotFoundError(f"no working folder {workspace}")
-    return KernelPlan(kernel_dir, workspace, layout.files(str(request["user"])), float(request["idle_timeout"]), connection)
+    user = str(request["user"])
+    idle_timeout = float(request["idle_timeout"])
+    return KernelPlan(kernel_dir, workspace, layout.files(user), layout.packages(user), idle_timeout, connection)
 
 
 def _become_kernel(app: Any, plan: KernelPlan, pipes: Sequence[int], news: int) -> None:

@@ -149,7 +149,7 @@ def _read(text: str, where: str) -> list[Approved]:
         table = tomllib.loads(text).get("packages", {})
         return [_entry(name, entry) for name, entry in table.items()]
     except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise SettingsError(f"{where}: {exc}; an entry is NAME = {{ imports = [\"module\"], versions = \">=1,<2\" }}") from exc
+        raise SettingsError(f'{where}: {exc}; an entry is NAME = {{ imports = ["module"], versions = ">=1,<2" }}') from exc
 
 
 def _entry(name: str, entry: Mapping[str, Any]) -> Approved:

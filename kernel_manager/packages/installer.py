@@ -1,4 +1,4 @@
-"""Installs approved packages into a user's overlay: resolved against the environment's versions, only what is missing, or not at all.
+"""Installs approved packages into a user's overlay: what is missing, in versions that go with the environment's, or nothing.
 
 Everything is done in a folder that no kernel sees, and shown by one rename. uv asks its cache first, so what is there
 needs no network.

@@ -135,6 +135,13 @@ class Overlay:
             elif path.name.startswith(f".{CURRENT}."):
                 path.unlink(missing_ok=True)
 
+    def remove(self) -> bool:
+        """Remove the overlay of a generation that is gone; return whether it is away."""
+        with self.locked(), contextlib.suppress(OSError):
+            shutil.rmtree(self.folder)
+            self.folder.with_name(f"{self.folder.name}.lock").unlink(missing_ok=True)
+        return not self.folder.exists()
+
     def _linked(self) -> str | None:
         try:
             return self.current.readlink().name

@@ -10,6 +10,7 @@ from typing import Protocol
 import zmq.asyncio
 
 from kernel_manager.config import Settings
+from kernel_manager.packages.desk import PackageDesk
 from kernel_manager.provisioning.launcher import KernelRequest
 from kernel_manager.provisioning.live_kernel import LiveKernel
 from kernel_manager.provisioning.runtime import Runtime
@@ -38,4 +39,5 @@ class SessionHost:
     runtime: Runtime
     context: zmq.asyncio.Context
     kernels: KernelSource
+    packages: PackageDesk
     clock: Callable[[], datetime]

@@ -1,0 +1,45 @@
+"""``%pip install`` and ``!pip install``: nothing is run; the service has read the line before, and this says what came of it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from importlib import metadata
+
+_COMMAND = re.compile(
+    r"\s*(?:(?:\S*python[\d.]*|'[^']*python[\d.]*')\s+-m\s+)?(?:(?:uv\s+)?pip[\d.]*|conda|mamba)\s+install\b"
+    r"(?P<arguments>.*?)(?:(?:&&|;)(?P<rest>.*))?",
+    re.DOTALL,
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_HINT = "only approved packages can be, and the service installs them before the cell runs"
+
+
+class PackageNotInstalledError(ModuleNotFoundError):
+    """A line asked for a package that is not there."""
+
+
+def split_pip_line(command: str) -> tuple[str, str] | None:
+    """The arguments of an installation and the commands after it; None for any other command."""
+    match = _COMMAND.fullmatch(command)
+    return (match["arguments"], (match["rest"] or "").strip()) if match else None
+
+
+def report(arguments: str) -> str:
+    """A line for each package that is there; raises PackageNotInstalledError if one is not."""
+    lines = []
+    for name in _names(arguments):
+        try:
+            lines.append(f"{name} {metadata.version(name)} is installed")
+        except (metadata.PackageNotFoundError, ValueError):
+            raise PackageNotInstalledError(f"{name} is not installed: {_HINT}", name=name) from None
+    return "\n".join(lines) or "nothing to install"
+
+
+def _names(arguments: str) -> list[str]:
+    try:
+        words = shlex.split(arguments, comments=True)
+    except ValueError:
+        words = arguments.split()
+    matches = [_NAME.match(word) for word in words if not word.startswith("-")]
+    return [match[0] for match in matches if match is not None]
