@@ -11,16 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from kernel_manager.config import Settings
+from kernel_manager.errors import EnvironmentBuildError
 from kernel_manager.execution.channels import make_context
 from kernel_manager.packages.approved import ApprovedPackages
 from kernel_manager.packages.desk import PackageDesk
 from kernel_manager.packages.environments import Environments
 from kernel_manager.packages.installer import InstallLimits
+from kernel_manager.packages.user_packages import UserPackages
 from kernel_manager.packages.uv import PackageSource
 from kernel_manager.provisioning.runtime import Runtime
 from kernel_manager.sessions.host import SessionHost
 from kernel_manager.sessions.kernel_pool import KernelPool
 from kernel_manager.sessions.manager import SessionManager
+from kernel_manager.sessions.names import check_id, folder_name
 from kernel_manager.sessions.places import DataFolder
 from kernel_manager.sessions.session import Session, SessionInfo
 
@@ -62,6 +65,19 @@ class Interpreter:
     async def prepare(self) -> None:
         """Build the kernel environment if there is none, so that the first cell does not have to."""
         await self._pool.prepare()
+
+    async def user_packages(self, user_id: str | int) -> UserPackages:
+        """What was installed for a user in the present environment."""
+        folder = folder_name(check_id(user_id, "the user id"))
+        return UserPackages(self.packages, folder, await self._generation())
+
+    async def _generation(self) -> str:
+        """The present environment; built if there is none."""
+        await self.prepare()
+        environment = await asyncio.to_thread(self.environments.current)
+        if environment is None:
+            raise EnvironmentBuildError("the kernel environment is gone; run `threadbook env build`")
+        return environment.generation
 
     async def status(self) -> dict[str, Any]:
         """Return the state of the service, ready for JSON."""

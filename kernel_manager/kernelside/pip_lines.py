@@ -18,6 +18,10 @@ _HINT = "only approved packages can be, and the service installs them before the
 class PackageNotInstalledError(ModuleNotFoundError):
     """A line asked for a package that is not there."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of the way through our own code."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 def split_pip_line(command: str) -> tuple[str, str] | None:
     """The arguments of an installation and the commands after it; None for any other command."""

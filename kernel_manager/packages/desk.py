@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from kernel_manager.packages.import_errors import Lack
 from kernel_manager.packages.in_thread import in_thread
 from kernel_manager.packages.installer import Installation, Installer, InstallLimits, Wanted
 from kernel_manager.packages.overlay import Overlay, OverlayContent, holds_module
-from kernel_manager.packages.requirement import normalised
 from kernel_manager.packages.uv import PackageSource
 
 Progress = Callable[[str], None]
@@ -230,10 +229,3 @@ def _emptied(overlay: Overlay) -> int:
             overlay.switch(overlay.new_version())
             overlay.tidy()
         return len(content.packages)
-
-
-def packages_in(content: OverlayContent) -> Iterator[tuple[str, str, bool]]:
-    """Each package with its version, and whether it was asked for by name."""
-    asked = {normalised(text.split("[")[0].split("=")[0].rstrip("<>!~")) for text in content.requested}
-    for name, version in sorted(content.packages.items()):
-        yield name, version, name in asked

@@ -113,6 +113,7 @@ class Installer:
                 raise PackageInstallError(f"{names} not installed: it took longer than {self._limits.timeout:g} s; try again")
             return False
 
+        progress(f"looking for {names}")
         try:
             with overlay.locked(is_over) as lock, tempfile.TemporaryDirectory(prefix="tb-uv-") as folder:
                 work = _Work(self, overlay, names, Path(folder), lock, is_over, progress)
@@ -160,7 +161,6 @@ class _Work:
     def run(self, wanted: Sequence[Wanted]) -> Installation:
         base = self._installer.base_versions(self._overlay.folder.name)
         before = self._overlay.content()
-        self._progress(f"looking for {self._names}")
         resolved = self._resolve(wanted, {**before.packages, **base})
         added = {name: version for name, version in resolved.items() if name not in base and name not in before.packages}
         requested = tuple(dict.fromkeys(item.package.name for item in wanted))

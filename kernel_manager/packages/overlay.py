@@ -29,6 +29,7 @@ from pathlib import Path
 
 from kernel_manager.atomic import sync_folder, write_atomic
 from kernel_manager.errors import StorageError
+from kernel_manager.packages.requirement import parse_requirement
 from kernel_manager.packages.uv import Cancelled
 
 MANIFEST = "threadbook-overlay.json"
@@ -56,6 +57,12 @@ class OverlayContent:
             return cls(tuple(map(str, values["requested"])), packages, int(values["size"]))
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return cls()
+
+    def listed(self) -> list[tuple[str, str, bool]]:
+        """Each package with its version, and whether it was asked for by name."""
+        parsed = [parse_requirement(text) for text in self.requested]
+        asked = {requirement.name for requirement in parsed if requirement is not None}
+        return [(name, version, name in asked) for name, version in sorted(self.packages.items())]
 
     def write(self, version: Path) -> None:
         """Write the manifest; raises OSError."""

@@ -74,7 +74,6 @@ class CellPackages:
         def tell(line: str) -> None:
             self._cell.emit(PackagesInstalling(names, line))
 
-        tell(f"installing {', '.join(names)}")
         work = asyncio.create_task(self._desk.install(self._place, wanted, tell))
         try:
             with self._cell.waiting(work.cancel):
