@@ -108,7 +108,7 @@ async def open_interpreter(
     data, runtime = DataFolder(settings.data_dir), Runtime(settings.runtime_path)
     data.open()
     runtime.open()
-    environments = Environments(settings.environments_path)
+    environments = Environments.from_settings(settings, source)
     packages = make_desk(settings, source)
 
     async def environment_root() -> Path:

@@ -54,4 +54,4 @@ def status_lines(found: dict[str, Any]) -> list[str]:
 
 
 def _environments() -> Environments:
-    return Environments(Settings.load().environments_path)
+    return Environments.from_settings(Settings.load())

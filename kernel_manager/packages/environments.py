@@ -7,6 +7,7 @@
     ├── current -> g-…              switched by one rename
     └── g-20261120T183412-5f09ac/   a virtual environment
         ├── cache/matplotlib            made ahead, for every kernel's MPLCONFIGDIR
+        ├── in-use.lock                held (flock, shared) by all that runs in it
         ├── requirements.lock           every package with its version
         └── threadbook-environment.json written last: a generation without it is half-built
 """
@@ -22,7 +23,6 @@ import os
 import re
 import secrets
 import shutil
-import subprocess
 import sys
 import sysconfig
 import threading
@@ -36,11 +36,15 @@ from pathlib import Path
 from typing import Any
 
 from kernel_manager.atomic import sync_folder, write_atomic
+from kernel_manager.config import Settings
 from kernel_manager.errors import EnvironmentBuildError, StorageError
-from kernel_manager.packages.uv import Cancelled, explain_failure, find_uv, known_cause, run_uv
+from kernel_manager.packages.uv import Cancelled, PackageSource, explain_failure, find_uv, known_cause, run_uv
+from kernel_manager.packages.warm_up import WarmUpError, measure_preload
 
 MANIFEST = "threadbook-environment.json"
 LOCK = "requirements.lock"
+#: Held (shared) by every process that runs in a generation; see kernelside/__main__.py.
+IN_USE = "in-use.lock"
 
 Progress = Callable[[str], None]
 
@@ -51,21 +55,30 @@ _AGAIN = "then run `threadbook env build`"
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What an environment has to offer: its requirements, and the modules worth importing ahead."""
+    """What an environment has to offer: requirements, modules that have to import, and code as most sessions run it."""
 
     requirements: tuple[str, ...]
     preload: tuple[str, ...] = ()
+    warm_up: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls) -> Base:
-        """Read ``base.toml``, which is part of this package."""
+    def load(cls, profile: str = "minimal") -> Base:
+        """Read a profile of ``base.toml``, which is part of this package: ``minimal``, or ``full``, which has that too."""
         table = tomllib.loads(resources.files("kernel_manager.packages").joinpath("base.toml").read_text(encoding="utf-8"))
-        return cls(requirements=tuple(table["requirements"]), preload=tuple(table["preload"]))
+        parts = [table["minimal"], *([table[profile]] if profile != "minimal" else [])]
+        names = ("requirements", "preload", "warm_up")
+        return cls(**{name: tuple(item for part in parts for item in part[name]) for name in names})
 
     @property
     def digest(self) -> str:
         """Of all that decides what an environment is: these lists, Python's minor version, the platform. SHA-256, hex."""
-        described = [sorted(self.requirements), self.preload, sys.implementation.cache_tag, sysconfig.get_platform()]
+        described = [
+            sorted(self.requirements),
+            self.preload,
+            self.warm_up,
+            sys.implementation.cache_tag,
+            sysconfig.get_platform(),
+        ]
         return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
@@ -108,11 +121,19 @@ class Environment:
 class Environments:
     """The generations below one folder. Several processes may use the same folder at once."""
 
-    def __init__(self, root: Path, *, base: Base | None = None, uv: Path | None = None) -> None:
+    def __init__(self, root: Path, *, base: Base | None = None, uv: Path | None = None, uv_options: tuple[str, ...] = ()) -> None:
         """Use ``base.toml`` and the uv of this installation unless told otherwise. Touches nothing."""
         self.root = root.expanduser().absolute()
         self.base = base or Base.load()
         self.uv = uv
+        self.uv_options = uv_options
+
+    @classmethod
+    def from_settings(cls, settings: Settings, source: PackageSource | None = None) -> Environments:
+        """The generations of the settings' folder, of their profile."""
+        source = source or PackageSource()
+        base = Base.load(settings.environment_profile)
+        return cls(settings.environments_path, base=base, uv=source.uv, uv_options=source.options)
 
     def current(self) -> Environment | None:
         """The generation in use, or None if there is none or it cannot be used."""
@@ -259,11 +280,11 @@ class _Build:
     def _fill(self, target: Path) -> Environment:
         self._progress(f"creating {target.name} with Python {sys.version_info.major}.{sys.version_info.minor}")
         self._run_uv("venv", "--quiet", "--no-project", "--python", _base_python(), str(target))
-        python = str(target / "bin" / "python")
+        python, options = str(target / "bin" / "python"), self._environments.uv_options
         self._progress(f"installing {len(self._base.requirements)} requirements and what they need")
-        self._run_uv("pip", "install", "--python", python, "--compile-bytecode", "--no-build", *self._base.requirements)
+        self._run_uv("pip", "install", "--python", python, "--compile-bytecode", "--no-build", *options, *self._base.requirements)
         self._progress("checking that it works")
-        self._check(target)
+        preload = self._warm_up(target)
         packages = sorted(line for line in self._freeze(python).splitlines() if "==" in line)
         write_atomic(target / LOCK, "".join(f"{line}\n" for line in packages), mode=0o644)
         manifest = {
@@ -272,7 +293,9 @@ class _Build:
             "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "python_version": sys.version.split()[0],
             **asdict(self._base),
+            "preload": preload,
         }
+        (target / IN_USE).touch(mode=0o644)
         write_atomic(target / MANIFEST, json.dumps(manifest, indent=2) + "\n", mode=0o644)
         return Environment.from_root(target)
 
@@ -292,21 +315,12 @@ class _Build:
             raise EnvironmentBuildError(_not_built(explain_failure(output, returncode)))
         return output
 
-    def _check(self, target: Path) -> None:
-        """Import what kernels will import, so that an environment that cannot never becomes the current one."""
-        imports = "; ".join(f"import {module}" for module in self._base.preload) or "pass"
-        done = subprocess.run(
-            [target / "bin" / "python", "-I", "-c", imports],
-            env={**os.environ, "MPLCONFIGDIR": str(target / "cache" / "matplotlib")},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            umask=0o022,
-        )
-        if done.returncode != 0:
-            why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:300]
-            raise EnvironmentBuildError(_not_built(f"its packages do not import ({why}); check the machine's libraries"))
+    def _warm_up(self, target: Path) -> list[str]:
+        """What kernels should find imported; an environment that cannot import what it has to never becomes the current one."""
+        try:
+            return measure_preload(target / "bin" / "python", self._base.preload, self._base.warm_up, self._is_cancelled)
+        except WarmUpError as exc:
+            raise EnvironmentBuildError(_not_built(f"its packages do not import ({exc}); check the machine's libraries")) from exc
 
     def _switch(self, generation: str) -> None:
         link = self._root / f".current.{generation}"
