@@ -17,6 +17,7 @@ from kernel_manager.packages.approved import ApprovedPackages
 from kernel_manager.packages.desk import PackageDesk
 from kernel_manager.packages.environments import Environments
 from kernel_manager.packages.installer import InstallLimits
+from kernel_manager.packages.renewal import Renewal
 from kernel_manager.packages.user_packages import UserPackages
 from kernel_manager.packages.uv import PackageSource
 from kernel_manager.provisioning.runtime import Runtime
@@ -125,6 +126,8 @@ async def open_interpreter(
         manager = SessionManager(SessionHost(settings, data, runtime, context, pool, packages, clock))
         stack.push_async_callback(manager.aclose)
         await stack.enter_async_context(manager.culling())
+        renewal = Renewal(environments, packages, settings.environment_renewal_days, manager.quiet_for, clock)
+        await stack.enter_async_context(renewal.running())
         yield Interpreter(settings, manager, environments, pool, packages)
 
 

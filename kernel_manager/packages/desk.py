@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -197,15 +198,22 @@ class PackageDesk:
         had = next((content.requested for content in reversed(others) if content.requested), ())
         return self.missing_by_name(had).wanted
 
-    async def rebuild(self, generation: str) -> list[str]:
-        """Install in a new generation what every user had in an earlier one; return a line for each that could not be."""
+    def rebuild(self, generation: str, is_cancelled: Callable[[], bool], until: float) -> list[str]:
+        """Install in a new generation what every user had in an earlier one; return a line for each that could not be.
+
+        Who is not reached ``until`` then (on the monotonic clock) gets it when it is needed. Blocks; raises Cancelled.
+        """
         failures = []
         for user in self.users():
+            if time.monotonic() > until:
+                return [*failures, "the packages of all users take too long"]
             wanted = self.to_restore(user, generation)
             if not wanted:
                 continue
             try:
-                await self._install(self.overlay(user, generation), wanted, lambda _line: None)
+                overlay = self.overlay(user, generation)
+                overlay.prepare()
+                self._installer.install(overlay, wanted, is_cancelled=is_cancelled)
             except (PackageInstallError, PackageRefusedError, StorageError) as exc:
                 self._restored.discard(self.overlay(user, generation).folder)
                 failures.append(f"packages of {user}: {exc}")
