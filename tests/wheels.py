@@ -21,12 +21,10 @@ def make_wheel(
     """Write a wheel of one module, or of ``files`` by their paths; ``source`` is the module's."""
     module = name.replace("-", "_")
     info = f"{module}-{version}.dist-info"
-    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n" + "".join(
-        f"Requires-Dist: {item}\n" for item in requires
-    )
+    required = "".join(f"Requires-Dist: {item}\n" for item in requires)
     content = {
         **(files if files is not None else {f"{module}.py": source or f"__version__ = {version!r}\n"}),
-        f"{info}/METADATA": metadata,
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{required}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     record = [f"{path},sha256={_checksum(text)},{len(text.encode())}" for path, text in content.items()]

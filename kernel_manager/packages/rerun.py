@@ -15,6 +15,9 @@ from kernel_manager.packages.plain_source import plain_source
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _CELL_FRAME = re.compile(r"(?:Cell )?In ?\[(\d+)\], (?:in \S+, )?line (\d+)")
 _READERS = re.compile(r"load_file|read_\w+|open_\w+|head|tail|describe|info|sample|copy")
+_DECORATORS = frozenset(
+    ("dataclass", "property", "staticmethod", "classmethod", "abstractmethod", "cache", "lru_cache", "cached_property")
+) | frozenset(("contextmanager", "asynccontextmanager", "overload", "override", "final", "wraps", "total_ordering"))
 _SHOWS = frozenset(("print", "display", "len", "list", "type", "sorted"))
 
 
@@ -49,11 +52,18 @@ def _is_harmless(statement: ast.stmt) -> bool:
             return True
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             defaults = [*statement.args.defaults, *(item for item in statement.args.kw_defaults if item is not None)]
-            return not any(map(_has_call, [*statement.decorator_list, *defaults]))
+            return all(map(_is_known, statement.decorator_list)) and not any(map(_has_call, defaults))
         case ast.ClassDef():
-            parts = [*statement.decorator_list, *statement.bases, *(item.value for item in statement.keywords)]
-            return not any(map(_has_call, parts)) and all(map(_is_harmless_in_class, statement.body))
+            parts = [*statement.bases, *(item.value for item in statement.keywords)]
+            known = all(map(_is_known, statement.decorator_list))
+            return known and not any(map(_has_call, parts)) and all(map(_is_harmless_in_class, statement.body))
     return False
+
+
+def _is_known(decorator: ast.expr) -> bool:
+    """Whether a decorator is one that only changes what it decorates."""
+    name = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return (name.attr if isinstance(name, ast.Attribute) else getattr(name, "id", "")) in _DECORATORS
 
 
 def _is_harmless_in_class(statement: ast.stmt) -> bool:

@@ -252,8 +252,8 @@ class TestEnsuring:
     def test_the_uv_of_a_killed_builder_keeps_the_lock_until_it_ends(self, environments: Environments, uv: FakeUv) -> None:
         uv.wait_at_gate()
         program = (
-            "import sys; from pathlib import Path; from kernel_manager.packages.base import Base
-from kernel_manager.packages.environments import Environments\n"
+            "import sys; from pathlib import Path; from kernel_manager.packages.base import Base\n"
+            "from kernel_manager.packages.environments import Environments\n"
             f"Environments(Path({str(environments.root)!r}), base=Base(('x',)), uv=Path({str(uv.path)!r})).build(\n"
             "    lambda line: print(line, flush=True))"
         )
