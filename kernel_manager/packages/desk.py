@@ -203,7 +203,7 @@ class PackageDesk:
 
         Who is not reached ``until`` then (on the monotonic clock) gets it when it is needed. Blocks; raises Cancelled.
         """
-        failures = []
+        failures: list[str] = []
         for user in self.users():
             if time.monotonic() > until:
                 return [*failures, "the packages of all users take too long"]

@@ -103,7 +103,7 @@ class Overlay:
     def locked(self, is_cancelled: Callable[[], bool] = lambda: False) -> Iterator[int]:
         """Hold the overlay's lock; yields its descriptor. Raises Cancelled when ``is_cancelled`` says so meanwhile."""
         with _explained(self.folder):
-            self.folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            make_readable(self.folder)
             path = self.folder.with_name(f"{self.folder.name}.lock")
             lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
@@ -118,7 +118,7 @@ class Overlay:
     def new_version(self) -> Path:
         """Make the folder of a new version; no kernel sees it yet."""
         version = self.folder / f"v-{secrets.token_hex(6)}"
-        version.mkdir(mode=0o755)
+        make_readable(version)
         return version
 
     def switch(self, version: Path) -> None:
@@ -165,11 +165,18 @@ def holds_module(folder: Path, module: str) -> bool:
     return any(path.suffix == ".so" for path in parent.glob(f"{parts[-1]}.*"))
 
 
+def make_readable(folder: Path) -> None:
+    """Have a folder that everybody may read, whatever the umask: kernels may run as another user; raises OSError."""
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o755)
+
+
 def add_links(source: Path, target: Path) -> None:
     """Have in ``target`` every file of ``source`` that it lacks, without using space; raises OSError."""
     for parent, _, names in os.walk(source):
         folder = target / Path(parent).relative_to(source)
-        folder.mkdir(exist_ok=True)
+        make_readable(folder)
         for name in names:
             with contextlib.suppress(FileExistsError):
                 os.link(Path(parent) / name, folder / name, follow_symlinks=False)

@@ -39,7 +39,9 @@ for line in lines:
 def is_of_environment(module):
     return (getattr(module, "__file__", None) or "").startswith(sys.prefix) and getattr(module, "__spec__", None)
 found = [name for name, module in list(sys.modules.items()) if name != "__main__" and is_of_environment(module)]
-sys.__stdout__.write("\\n" + json.dumps([name for name in found if not name.startswith("_")]))
+# a package stands in the list when it is complete, after its parts
+parents = [".".join(name.split(".")[:count]) for name in found for count in range(1, name.count(".") + 2)]
+sys.__stdout__.write("\\n" + json.dumps(list(dict.fromkeys(parents))))
 """
 _REDUCE = """
 import importlib, json, os, sys

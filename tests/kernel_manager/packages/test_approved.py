@@ -110,9 +110,7 @@ class TestAdvice:
 class TestAnOperatorsFile:
     def test_adds_and_changes_entries(self, tmp_path: Path) -> None:
         file = tmp_path / "own.toml"
-        file.write_text(
-            '[packages]\nown_tool = { imports = ["own"] }\nseaborn = { imports = ["seaborn"], versions = "==0.13.2" }\n'
-        )
+        file.write_text('[packages]\nown_tool = { imports = ["own"] }\npolars = { imports = ["polars"], versions = "==1.2" }\n')
         packages = ApprovedPackages.load(file)
         assert packages.imported_as("own.part") == Approved("own-tool", ("own",))
         assert packages.constraints["polars"] == "polars==1.2"
