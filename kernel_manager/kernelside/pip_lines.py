@@ -11,6 +11,10 @@ _COMMAND = re.compile(
     r"(?P<arguments>.*?)(?:(?:&&|;)(?P<rest>.*))?",
     re.DOTALL,
 )
+#: Options whose value is the next word.
+_WITH_VALUE = frozenset(
+    ("-i", "--index-url", "--extra-index-url", "--index", "--default-index", "-f", "--find-links", "-r", "--requirement")
+) | frozenset(("-c", "--constraint", "-e", "--editable", "-t", "--target", "--prefix", "--root", "--proxy", "--trusted-host"))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HINT = "only approved packages can be, and the service installs them before the cell runs"
 
@@ -45,5 +49,10 @@ def _names(arguments: str) -> list[str]:
         words = shlex.split(arguments, comments=True)
     except ValueError:
         words = arguments.split()
-    matches = [_NAME.match(word) for word in words if not word.startswith("-")]
-    return [match[0] for match in matches if match is not None]
+    names, waiting = [], iter(words)
+    for word in waiting:
+        if word in _WITH_VALUE:
+            next(waiting, None)
+        elif not word.startswith("-") and (match := _NAME.match(word)) is not None:
+            names.append(match[0])
+    return names
