@@ -29,6 +29,8 @@ class Plan:
     colds: int = 3
     commands: int = 7
     interrupts: int = 7
+    installs: int = 5
+    checks: int = 200
 
 
 QUICK = Plan(
@@ -42,6 +44,8 @@ QUICK = Plan(
     colds=1,
     commands=3,
     interrupts=3,
+    installs=2,
+    checks=50,
 )
 
 
