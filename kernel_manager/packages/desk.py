@@ -67,9 +67,11 @@ class PackageDesk:
         """The overlay of a user's folder and a generation; it need not exist."""
         return Overlay(self._overlays / user / generation)
 
-    def prepare(self, user: str, generation: str) -> None:
+    async def prepare(self, user: str, generation: str) -> None:
         """Have the overlay's folder, before a kernel starts; raises StorageError."""
-        self.overlay(user, generation).prepare()
+        overlay = self.overlay(user, generation)
+        if not overlay.current.is_dir():
+            await asyncio.to_thread(overlay.prepare)
 
     def overlays_of(self, user: str) -> list[Overlay]:
         """The overlays that a user has, the newest generation last."""
@@ -191,9 +193,11 @@ class PackageDesk:
     def to_restore(self, user: str, generation: str) -> list[Wanted]:
         """What the user had in the newest other generation, if there is nothing in this one yet; asked once."""
         overlay = self.overlay(user, generation)
-        if overlay.folder in self._restored or overlay.content() != OverlayContent():
+        if overlay.folder in self._restored:
             return []
         self._restored.add(overlay.folder)
+        if overlay.content() != OverlayContent():
+            return []
         others = [other.content() for other in self.overlays_of(user) if other.folder != overlay.folder]
         had = next((content.requested for content in reversed(others) if content.requested), ())
         return self.missing_by_name(had).wanted

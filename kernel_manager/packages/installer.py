@@ -24,7 +24,10 @@ Progress = Callable[[str], None]
 #: Seconds for which an index that could not be reached is not asked again.
 OUTAGE_S = 60.0
 #: An index that does not answer is given up soon; the operator's own variables come first.
-_IMPATIENT = {"UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "20", "UV_HTTP_RETRIES": "1"}
+_IMPATIENT = {"UV_HTTP_CONNECT_TIMEOUT": "5", "UV_HTTP_TIMEOUT": "15", "UV_HTTP_RETRIES": "1"}
+#: Seconds for which versions are looked for in the index; nothing large is downloaded then.
+RESOLVING_LIMIT_S = 20.0
+_NO_ANSWER = "the package index does not answer; check the network, HTTPS_PROXY and UV_DEFAULT_INDEX"
 _UNREACHABLE = "index cannot be reached"
 _MAX_WANTED = 50
 _LONGEST_REASON = 400
@@ -177,6 +180,7 @@ class _Work:
         asked.write_text("".join(f"{line}\n" for item in wanted for line in item.lines), encoding="utf-8")
         bounds.write_text("".join(f"{line}\n" for line in constraints), encoding="utf-8")
         self._uv(
+            RESOLVING_LIMIT_S,
             *("pip", "compile", "--quiet", "--no-header", "--no-annotate", "--no-build"),
             *("--python", str(self._python), "--constraints", str(bounds), "--output-file", str(answer), str(asked)),
         )
@@ -186,6 +190,7 @@ class _Work:
         version = self._overlay.new_version()
         try:
             self._uv(
+                None,
                 *("pip", "install", "--target", str(version), "--no-deps", "--no-build", "--compile-bytecode"),
                 *("--python", str(self._python), "--link-mode", self._installer._limits.link_mode),
                 *(f"{name}=={number}" for name, number in added.items()),
@@ -211,23 +216,32 @@ class _Work:
 
     # --- uv -------------------------------------------------------------------------------------------------------
 
-    def _uv(self, *arguments: str) -> None:
-        """Run uv on its cache; only if that is not enough, let it use the network."""
+    def _uv(self, limit: float | None, *arguments: str) -> None:
+        """Run uv on its cache; only if that is not enough, let it use the network, for at most ``limit`` seconds."""
         options = self._installer._source.options
-        status, output = self._run(*arguments, *options, *(() if "--offline" in options else ("--offline",)))
+        status, output = self._run(None, *arguments, *options, *(() if "--offline" in options else ("--offline",)))
         if status and "--offline" not in options:
             self._check_outage()
-            status, output = self._run(*arguments, *options)
+            status, output = self._run(limit, *arguments, *options)
         if status:
             raise self._failure(output, status)
 
-    def _run(self, *arguments: str) -> tuple[int, str]:
+    def _run(self, limit: float | None, *arguments: str) -> tuple[int, str]:
+        clock = self._installer._clock
+        until = None if limit is None else clock() + limit
+
+        def is_over() -> bool:
+            if until is not None and clock() >= until:
+                self._installer._outage = (clock(), _NO_ANSWER)
+                self._check_outage()
+            return self._is_over()
+
         return run_uv(
             self._installer._source.uv or find_uv(),
             arguments,
             cwd=self._folder,
             pass_fds=(self._lock,),
-            is_cancelled=self._is_over,
+            is_cancelled=is_over,
             extra_environ=_IMPATIENT,
         )
 

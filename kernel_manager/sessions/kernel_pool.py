@@ -79,7 +79,7 @@ class KernelPool:
         """Start a kernel of the present generation; if another one became that meanwhile, one of that."""
         while True:
             launcher = await self._current_launcher()
-            self._packages.prepare(request.user, launcher.generation)
+            await self._packages.prepare(request.user, launcher.generation)
             try:
                 kernel = await LiveKernel.start(folder, launcher, request, self._settings.kernel_start_timeout)
             except KernelStartError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -218,6 +219,14 @@ class TestOffline:
         assert attempt() == 0
         now[0] += OUTAGE_S + 1
         assert attempt() == 1
+
+    def test_an_index_that_says_nothing_is_given_up_after_a_while(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+        ticks = itertools.count(0.0, 2.0)
+        installer = Installer(world.environments, world.approved, LIMITS, PackageSource(), clock=lambda: next(ticks))
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            monkeypatch.setenv("UV_DEFAULT_INDEX", f"http://127.0.0.1:{silent.getsockname()[1]}/simple")
+            with pytest.raises(PackageInstallError, match="tiny not installed: the package index does not answer"):
+                installer.install(world.overlay(), world.wanted("tiny"))
 
     def test_what_is_in_the_cache_installs_without_the_network(self, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")

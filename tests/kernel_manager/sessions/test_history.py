@@ -305,7 +305,7 @@ def test_a_cell_that_was_sent_twice_before_its_end_is_one_cell(history: History)
     assert read.unfinished == read.cells[0]
     append_all(history, finished(1, FIGURE))
     (cell,) = history.read().cells
-    assert (cell.status, cell.outputs, cell.started_at) == ("ok", [FIGURE], NOON + timedelta(seconds=0))
+    assert (cell.status, cell.outputs, cell.started_at) == ("ok", [FIGURE], NOON + timedelta(seconds=1))
 
 
 def test_an_end_whose_start_is_lost_keeps_its_outputs(history: History) -> None:
