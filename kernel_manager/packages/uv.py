@@ -36,7 +36,11 @@ _CAUSES = (
         "the disk is full",
         "free some space, or set ENVIRONMENTS_DIR to a folder on another disk",
     ),
-    (r"network was disabled", "uv is set to work offline and its cache lacks a package", "unset UV_OFFLINE"),
+    (
+        r"network was disabled|Network connectivity is disabled",
+        "uv is set to work offline and its cache lacks a package",
+        "unset UV_OFFLINE",
+    ),
     (
         r"invalid peer certificate|UnknownIssuer",
         "the certificate of the package index is not trusted",
