@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None, plan: Plan | None = None) -> in
     """Run what the command line asks for; ``plan`` overrides how often."""
     options = _parser().parse_args(arguments)
     try:
-        environment = Environments(Settings.load().environments_path).ensure(_say)
+        environment = Environments.from_settings(Settings.load()).ensure(_say)
     except ThreadbookError as exc:
         _say(str(exc))
         return 0

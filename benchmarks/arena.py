@@ -30,6 +30,8 @@ class Plan:
     commands: int = 7
     interrupts: int = 7
     bombed: int = 40
+    installs: int = 5
+    checks: int = 200
 
 
 QUICK = Plan(
@@ -44,6 +46,8 @@ QUICK = Plan(
     commands=3,
     interrupts=3,
     bombed=20,
+    installs=2,
+    checks=50,
 )
 
 

@@ -14,6 +14,9 @@ from benchmarks.arena import Arena, in_turns, kernels_of
 from benchmarks.contestant import CellFailedError, Contestant, Kernel
 from benchmarks.processes import Memory, memory_of_all
 from benchmarks.row import Row
+from kernel_manager import Settings
+from kernel_manager.interpreter import make_desk
+from kernel_manager.packages.desk import PackageDesk, Place
 
 Measure = Callable[[Arena], Awaitable[list[Row]]]
 
@@ -183,6 +186,40 @@ async def _interrupt(kernel: Kernel) -> list[float]:
     return [await kernel.interrupt(cells.SLEEP)]
 
 
+async def packages(arena: Arena) -> list[Row]:
+    """A package that is installed because a cell imports it, and what every cell pays for being looked at."""
+    await _install(arena)  # fills uv's cache
+    installs = [await _install(arena) for _ in range(arena.plan.installs)]
+    workspace = arena.folder / "nothing"
+    desk = make_desk(Settings(data_dir=arena.folder / "data", environments_dir=arena.environment.root.parent))
+    place = Place("nobody", arena.environment.generation, workspace)
+    checks = [_check(desk, place) for _ in range(arena.plan.checks)]
+    return [
+        Row("`import seaborn` in a live kernel that lacks it, warm cache (≤ 3,000 ms)", "ms", installs),
+        Row("looking what a cell of 30 lines lacks, which is nothing (≤ 2 ms)", "ms", checks),
+    ]
+
+
+async def _install(arena: Arena) -> float:
+    kernel = await arena.ours.kernel()
+    try:
+        await kernel.start()
+        began = time.perf_counter()
+        await kernel.execute(cells.LACKING)
+        return time.perf_counter() - began
+    finally:
+        await kernel.stop()
+
+
+def _check(desk: PackageDesk, place: Place) -> float:
+    began = time.perf_counter()
+    shortage = desk.missing_in(cells.THIRTY_LINES, place)
+    took = time.perf_counter() - began
+    if shortage.wanted:
+        raise CellFailedError("the environment lacks what the cell imports")
+    return took
+
+
 async def _warm_up(arena: Arena) -> None:
     """Have the one-time work of both sides done: the zygote, the profile folder, what the system reads from disk."""
     for side in (arena.ours, arena.plain):
@@ -230,4 +267,5 @@ MEASURES: dict[str, Measure] = {
     "interrupt": interrupt,
     "jail": jail,
     "bombs": bombs,
+    "packages": packages,
 }

@@ -17,6 +17,8 @@ from kernel_manager.errors import (
     EnvironmentBuildError,
     KernelStartError,
     LimitError,
+    PackageInstallError,
+    PackageRefusedError,
     ServiceError,
     SessionBusyError,
     SettingsError,
@@ -34,6 +36,8 @@ from kernel_manager.execution.events import (
     OutputAdded,
     OutputReplaced,
     OutputsCleared,
+    PackagesInstalled,
+    PackagesInstalling,
     SessionWaiting,
     StreamExtended,
 )
@@ -41,6 +45,7 @@ from kernel_manager.execution.result import ExecutionResult, Output, Status, Wri
 from kernel_manager.files.user_file import AddedFile, UserFile
 from kernel_manager.housekeeping import CleanupReport
 from kernel_manager.interpreter import Interpreter, cleanup_expired_files, get_interpreter_status, open_interpreter
+from kernel_manager.packages.uv import PackageSource
 from kernel_manager.sessions.session import Completion, Session, SessionInfo
 
 __all__ = [
@@ -64,6 +69,11 @@ __all__ = [
     "OutputAdded",
     "OutputReplaced",
     "OutputsCleared",
+    "PackageInstallError",
+    "PackageRefusedError",
+    "PackageSource",
+    "PackagesInstalled",
+    "PackagesInstalling",
     "ServiceError",
     "Session",
     "SessionBusyError",

@@ -52,6 +52,21 @@ class Settings(BaseSettings):
     mongodb_collection_name: str = Field(
         default="app_config", min_length=1, max_length=120, description="MongoDB's collection for the stored configuration."
     )
+    environment_profile: Literal["minimal", "full"] = Field(
+        default="minimal",
+        description="What the kernel environment has from the start: what most sessions use, or all that load_file can open too.",
+    )
+    environment_renewal_days: float = Field(
+        default=7, ge=0, le=3_650, description="Days after which the kernel environment is renewed, in the background; 0: never."
+    )
+    approved_packages: Path | None = Field(
+        default=None,
+        description="A TOML file of packages that may be installed besides the built-in ones; `replace = true` in it: instead.",
+    )
+    max_packages_mb: int = Field(default=2048, ge=1, le=1_048_576, description="Packages installed for one user, in MB.")
+    package_install_timeout: float = Field(
+        default=300, gt=0, le=86_400, description="Seconds that one installation of packages may take."
+    )
     kernel_provisioner: Literal["auto", "zygote", "local"] = Field(
         default="auto",
         description="Kernels are forked from a preloaded process (zygote) or started one by one (local). auto: zygote on Linux.",
@@ -143,7 +158,7 @@ class Settings(BaseSettings):
             raise ValueError(f"it begins with none of {', '.join(schemes)}")
         return url
 
-    @field_validator("data_dir", "runtime_dir", "environments_dir")
+    @field_validator("data_dir", "runtime_dir", "environments_dir", "approved_packages")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """``~`` is the user's home, and a relative path means the same wherever the process goes later."""

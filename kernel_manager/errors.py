@@ -9,11 +9,13 @@ these exceptions are for everything else. The message of each says what to do ne
     ├── UsageError              the caller asked for something that cannot be: unknown session, bad value
     │   ├── UnknownSessionError
     │   ├── LimitError          a limit of the operator's settings is reached
+    │   ├── PackageRefusedError a package is not approved, or not in a version that could be
     │   └── SettingsError       a setting is out of range or unreadable
     └── ServiceError            the service could not do its work
         ├── StorageError        the data or runtime folder cannot be read or written, or the disk is full
         │   └── DatabaseError   the database cannot be reached, read or written
         ├── EnvironmentBuildError   the kernel environment could not be built
+        ├── PackageInstallError a package could not be installed this time
         ├── KernelStartError    no kernel came up
         ├── SessionBusyError    another process drives this session
         └── ClosedError         used after it was closed
@@ -38,6 +40,10 @@ class LimitError(UsageError):
     """A limit set by the operator is reached."""
 
 
+class PackageRefusedError(UsageError):
+    """A package is not approved, or needs what the kernel environment or the operator's limits do not allow."""
+
+
 class SettingsError(UsageError):
     """A setting is missing, unreadable or out of range."""
 
@@ -56,6 +62,10 @@ class DatabaseError(StorageError):
 
 class EnvironmentBuildError(ServiceError):
     """The kernel environment could not be built."""
+
+
+class PackageInstallError(ServiceError):
+    """A package could not be installed: no network, no disk, no time."""
 
 
 class KernelStartError(ServiceError):

@@ -15,20 +15,27 @@ from typing import Any
 from kernel_manager.config import Settings
 from kernel_manager.database.opening import adopted, database_of
 from kernel_manager.database.protocol import Database
-from kernel_manager.errors import DatabaseError
+from kernel_manager.errors import DatabaseError, EnvironmentBuildError
 from kernel_manager.execution.channels import make_context
 from kernel_manager.files.leases import Leases
 from kernel_manager.files.reconciler import Places
 from kernel_manager.files.store import FileStore
 from kernel_manager.files.user_file import FileLimits
 from kernel_manager.housekeeping import CleanupReport, Housekeeping
+from kernel_manager.packages.approved import ApprovedPackages
+from kernel_manager.packages.desk import PackageDesk
 from kernel_manager.packages.environments import Environments
+from kernel_manager.packages.installer import InstallLimits
+from kernel_manager.packages.renewal import Renewal
+from kernel_manager.packages.user_packages import UserPackages
+from kernel_manager.packages.uv import PackageSource
 from kernel_manager.provisioning.kernel_environment import KernelEnvironment
 from kernel_manager.provisioning.runtime import Runtime
 from kernel_manager.provisioning.sandbox import SandboxReport, examine
 from kernel_manager.sessions.host import SessionHost
 from kernel_manager.sessions.kernel_pool import KernelPool
 from kernel_manager.sessions.manager import SessionManager
+from kernel_manager.sessions.names import check_id, folder_name
 from kernel_manager.sessions.places import DataFolder
 from kernel_manager.sessions.session import Session, SessionInfo
 from kernel_manager.sessions.unattended import runs_unattended
@@ -45,7 +52,8 @@ def _utc_now() -> datetime:
 class Interpreter:
     """The interpreter of one data folder; see :func:`open_interpreter`.
 
-    ``files`` are the files of all users, ``database`` their records and whatever else is remembered.
+    ``files`` are the files of all users, ``database`` their records and whatever else is remembered, ``packages`` what is
+    installed for them.
     """
 
     def __init__(
@@ -57,11 +65,13 @@ class Interpreter:
         files: FileStore,
         database: Database,
         housekeeping: Housekeeping,
+        packages: PackageDesk,
     ) -> None:
         self.settings = settings
         self.environments = environments
         self.files = files
         self.database = database
+        self.packages = packages
         self._manager = manager
         self._pool = pool
         self._housekeeping = housekeeping
@@ -93,6 +103,19 @@ class Interpreter:
         """Remove now what has expired or was abandoned; return what went."""
         return await self._housekeeping.cleanup()
 
+    async def user_packages(self, user_id: str | int) -> UserPackages:
+        """What was installed for a user in the present environment."""
+        folder = folder_name(check_id(user_id, "the user id"))
+        return UserPackages(self.packages, folder, await self._generation())
+
+    async def _generation(self) -> str:
+        """The present environment; built if there is none."""
+        await self.prepare()
+        environment = await asyncio.to_thread(self.environments.current)
+        if environment is None:
+            raise EnvironmentBuildError("the kernel environment is gone; run `threadbook env build`")
+        return environment.generation
+
     async def status(self) -> dict[str, Any]:
         """Return the state of the service, ready for JSON. Sizes are in MB."""
         infos = await self.sessions()
@@ -103,6 +126,7 @@ class Interpreter:
             "environment": environment,
             "venv_exists": environment["python"] is not None,
             "package_count": environment["package_count"],
+            "packages": await asyncio.to_thread(self.packages.counts, environment["generation"]),
             "sessions": len(infos),
             "sessions_by_state": dict(sorted(Counter(info.state for info in infos).items())),
             "kernels": sum(info.kernel_pid is not None for info in infos),
@@ -132,24 +156,27 @@ async def open_interpreter(
     database: Any = None,
     housekeeping: bool = True,
     clock: Callable[[], datetime] = _utc_now,
+    source: PackageSource | None = None,
 ) -> AsyncIterator[Interpreter]:
     """Open the interpreter; kernels outlive it.
 
     ``settings`` default to the environment's. ``progress`` gets one line for each step when the kernel environment
     must be built first. ``database`` is used instead of the one that the settings name, and stays open: one of ours, or a
-    database object of pymongo's asynchronous client or of Motor. Without ``housekeeping`` nothing is cleaned up in the
-    background. Raises SettingsError or StorageError.
+    database object of pymongo's asynchronous client or of Motor. Without ``housekeeping`` nothing is cleaned up or renewed in
+    the background. ``source`` says where packages come from, if not from where uv is set up to take them. Raises SettingsError
+    or StorageError.
     """
     settings = settings or Settings.load()
     data, runtime = DataFolder(settings.data_dir), Runtime(settings.runtime_path)
     data.open()
     runtime.open()
-    environments = Environments(settings.environments_path)
+    environments = Environments.from_settings(settings, source)
+    packages = make_desk(settings, source)
 
     async def environment_root() -> Path:
         return (await environments.ensure_async(progress)).root
 
-    pool = KernelPool(settings, data, runtime, environment_root, clock)
+    pool = KernelPool(settings, data, runtime, environment_root, packages, clock)
     async with contextlib.AsyncExitStack() as stack:
         records = database_of(settings, clock) if database is None else adopted(database, clock)
         if database is None:
@@ -158,13 +185,15 @@ async def open_interpreter(
         context = make_context()
         stack.callback(context.destroy, linger=0)
         stack.push_async_callback(pool.aclose)
-        manager = SessionManager(SessionHost(settings, data, runtime, context, pool, files, clock))
+        manager = SessionManager(SessionHost(settings, data, runtime, context, pool, files, packages, clock))
         stack.push_async_callback(manager.aclose)
         await stack.enter_async_context(manager.culling())
         rounds = Housekeeping(settings, data, runtime, files, pool, clock)
         if housekeeping:
             await stack.enter_async_context(rounds.running())
-        yield Interpreter(settings, manager, environments, pool, files, records, rounds)
+            renewal = Renewal(environments, packages, settings.environment_renewal_days, manager.quiet_for, clock)
+            await stack.enter_async_context(renewal.running())
+        yield Interpreter(settings, manager, environments, pool, files, records, rounds, packages)
 
 
 def _files_of(
@@ -173,6 +202,13 @@ def _files_of(
     leases = Leases(data.file_folders, lambda user_id: runs_unattended(data, runtime, user_id))
     places = Places(data.file_folders, data.files, data.workspace)
     return FileStore(places, FileLimits.of(settings), database, leases, clock)
+
+
+def make_desk(settings: Settings, source: PackageSource | None = None) -> PackageDesk:
+    """The packages of the settings' data folder; raises SettingsError for a file of approved packages that cannot be used."""
+    limits = InstallLimits(settings.max_packages_mb * 2**20, settings.package_install_timeout)
+    approved = ApprovedPackages.load(settings.approved_packages)
+    return PackageDesk(settings.data_dir / "packages", settings.environments_path, approved, limits, source)
 
 
 async def get_interpreter_status(db_handler: Any = None, settings: Settings | None = None) -> dict[str, Any]:

@@ -21,7 +21,7 @@ _LEAKING_PREFIXES = ("DATABASE_", "DISCORD_", "MONGODB_", "OPENAI_")
 def pytest_configure(config: pytest.Config) -> None:
     """Find the kernel environment before the tests lose sight of the settings; close the network."""
     try:
-        config.stash[_environments] = Environments(Settings.load().environments_path)
+        config.stash[_environments] = Environments.from_settings(Settings.load())
     except ThreadbookError as exc:
         raise pytest.UsageError(str(exc)) from exc
     sys.addaudithook(_forbid_network)

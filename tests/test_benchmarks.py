@@ -14,6 +14,7 @@ from benchmarks.measures import MEASURES
 from benchmarks.processes import Memory, parse_rollup
 from benchmarks.row import Row
 from kernel_manager.packages.environments import Environment
+from tests.wheels import make_wheel
 
 TINY = Plan(
     figures=1,
@@ -28,6 +29,8 @@ TINY = Plan(
     commands=1,
     interrupts=1,
     bombed=1,
+    installs=1,
+    checks=2,
 )
 ROLLUP = """\
 55d0-7ffc ---p 00000000 00:00 0                          [rollup]
@@ -42,14 +45,21 @@ Private_Dirty:      1536 kB
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_every_measure_measures_both_sides(
-    kernel_environment: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kernel_environment: Environment, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    make_wheel(tmp_path, "seaborn", version="0.13.2")
+    environ = {"UV_OFFLINE": "1", "UV_NO_INDEX": "1", "UV_FIND_LINKS": str(tmp_path), "UV_CACHE_DIR": str(tmp_path / "cache")}
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
     file = tmp_path / "rows.json"
     assert main(["--json", str(file)], TINY) == 0
     rows = json.loads(file.read_text())["rows"]
     assert [row["failure"] for row in rows if row["failure"]] == []
     assert all(row["ours"] > 0 for row in rows)
-    assert all(row["plain"] > 0 for row in rows if "zygote" not in row["name"] or "included" in row["name"])
+    alone = [row for row in rows if ("zygote" in row["name"] and "included" not in row["name"]) or "lack" in row["name"]]
+    assert len(alone) == 4
+    assert all(row["plain"] > 0 for row in rows if row not in alone)
     assert sum(row["target"] is not None for row in rows) == 6
     assert sum(row["most"] is not None for row in rows) == 2
     printed = capsys.readouterr().out

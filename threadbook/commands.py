@@ -25,7 +25,22 @@ def build_parser() -> OneLineParser:
     """Return the parser of the whole command."""
     parser = new_parser()
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in (_run, _console, _files, _sessions, _attach, _export, _stop, _env, _kernelspec, _status, _doctor, _cleanup):
+    groups = (
+        _run,
+        _console,
+        _files,
+        _packages,
+        _sessions,
+        _attach,
+        _export,
+        _stop,
+        _env,
+        _kernelspec,
+        _status,
+        _doctor,
+        _cleanup,
+    )
+    for add in groups:
         add(commands)
     return parser
 
@@ -170,6 +185,42 @@ def _env(commands: Commands[OneLineParser]) -> None:
         examples=["threadbook env status", "threadbook env status --json"],
     )
     add_json_option(showing)
+
+
+def _packages(commands: Commands[OneLineParser]) -> None:
+    group = add_group(
+        commands,
+        "packages",
+        about="Show, add or remove the packages that were installed for a user.",
+        examples=["threadbook packages list", "threadbook packages install seaborn 'polars>=1'"],
+    )
+    listing = add_command(
+        group,
+        "list",
+        "threadbook.packages:list_packages",
+        about="List what was installed for a user, beside the kernel environment.",
+        examples=["threadbook packages list", "threadbook packages list --user ada --json"],
+    )
+    installing = add_command(
+        group,
+        "install",
+        "threadbook.packages:install",
+        about="Install approved packages for a user; live kernels can import them at once.",
+        examples=["threadbook packages install seaborn", "threadbook packages install --user ada 'polars>=1'"],
+    )
+    installing.add_argument("packages", nargs="+", metavar="PACKAGE", help="a name, with versions if they matter")
+    resetting = add_command(
+        group,
+        "reset",
+        "threadbook.packages:reset",
+        about="Remove all that was installed for a user; the kernel environment stays.",
+        examples=["threadbook packages reset", "threadbook packages reset --user ada"],
+        more="A kernel that has imported a package keeps it until it is restarted.",
+    )
+    for parser in (listing, installing, resetting):
+        parser.add_argument("--user", default="local", metavar="ID", help="whose packages (default: %(default)s)")
+    for parser in (listing, installing):
+        add_json_option(parser)
 
 
 def _kernelspec(commands: Commands[OneLineParser]) -> None:

@@ -41,6 +41,7 @@ def status_lines(found: dict[str, Any]) -> list[str]:
     """Return the lines that tell of an environment."""
     if found["python"] is None:
         return [f"no kernel environment in {found['root']}; `threadbook env build` makes one"]
+    failed = [("last build", f"failed: {app.one_line(found['failure'])}")] if found.get("failure") else []
     fresh = "up to date" if found["fresh"] else "outdated; `threadbook env build` renews it"
     return aligned(
         [
@@ -49,9 +50,10 @@ def status_lines(found: dict[str, Any]) -> list[str]:
             ("packages", str(found["package_count"])),
             ("size", f"{found['size_mb']:g} MB"),
             ("built", str(found["built_at"])),
+            *failed,
         ]
     )
 
 
 def _environments() -> Environments:
-    return Environments(Settings.load().environments_path)
+    return Environments.from_settings(Settings.load())

@@ -18,6 +18,7 @@ from kernel_manager.execution.events import (
     OutputAdded,
     OutputReplaced,
     OutputsCleared,
+    PackagesInstalling,
     SessionWaiting,
     StreamExtended,
 )
@@ -59,6 +60,8 @@ class CellPrinter:
         match event:
             case SessionWaiting():
                 self._terminal.line(waiting_line(self._session_id, event.holder_pid))
+            case PackagesInstalling():
+                self._terminal.line(_one_line(event.line))
             case OutputAdded():
                 self._added(event.index, event.output)
             case StreamExtended():
@@ -183,6 +186,8 @@ class WaitingPrinter:
         """Show one event."""
         if isinstance(event, SessionWaiting):
             self.terminal.line(waiting_line(self.session_id, event.holder_pid))
+        elif isinstance(event, PackagesInstalling):
+            self.terminal.line(_one_line(event.line))
 
 
 def waiting_line(session_id: str, holder_pid: int | None) -> str:

@@ -21,6 +21,22 @@ class SessionWaiting:
 
 
 @dataclass(frozen=True, slots=True)
+class PackagesInstalling:
+    """Packages are being installed before the cell goes on; the cell's clock does not run. ``line`` says how far that is."""
+
+    packages: tuple[str, ...]
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackagesInstalled:
+    """Packages were installed for the cell: those it asked for, and ``added`` as ``name==version`` with what they need."""
+
+    installed_packages: tuple[str, ...]
+    added: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CellStarted:
     """The kernel began to run the cell."""
 
@@ -82,4 +98,4 @@ class CellFinished:
 
 
 OutputEvent = OutputAdded | StreamExtended | OutputReplaced | DisplayUpdated | OutputsCleared
-Event = SessionWaiting | CellStarted | OutputEvent | InputRequested | CellFinished
+Event = SessionWaiting | PackagesInstalling | PackagesInstalled | CellStarted | OutputEvent | InputRequested | CellFinished

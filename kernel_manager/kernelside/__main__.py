@@ -7,11 +7,16 @@ from a kernel.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import fcntl
 import importlib
 import importlib.util
 import os
 import sys
 from pathlib import Path
+
+#: Held (shared) by every process that runs in the environment; the service looks whether anybody does.
+IN_USE = "in-use.lock"
 
 
 def load_package() -> None:
@@ -25,8 +30,16 @@ def load_package() -> None:
     spec.loader.exec_module(module)
 
 
+def hold_environment() -> None:
+    """Have this process and all that are forked from it keep the environment from being removed, by a lock on a file in it."""
+    with contextlib.suppress(OSError):
+        held = os.open(os.path.join(sys.prefix, IN_USE), os.O_RDONLY | os.O_CLOEXEC)
+        fcntl.flock(held, fcntl.LOCK_SH)
+
+
 def main() -> None:
     """Parse the command line and run one of the roles."""
+    hold_environment()
     parser = argparse.ArgumentParser(prog="kernelside")
     parser.add_argument("role", choices=["zygote", "init", "kernel", "doctor"])
     parser.add_argument("--runtime", default="")

@@ -31,7 +31,7 @@ from tornado import ioloop
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
 
-from .handles import KernelHandles
+from .handles import KernelHandles, KernelPlaces
 from .init import CELL_OVER, READY
 from .kernel import KernelSession, ThreadbookKernel, flush_streams
 from .load_file import make_load_file
@@ -222,17 +222,18 @@ def _close_fonts() -> None:
         cached.cache_clear()
 
 
-def run(app: KernelApp, handles: KernelHandles, files: str, wait: Callable[[], object] = lambda: None) -> None:
+def run(app: KernelApp, handles: KernelHandles, places: KernelPlaces, wait: Callable[[], object] = lambda: None) -> None:
     """In the kernel's own process: attach, report, and serve until the kernel is shut down.
 
-    ``files`` is the folder of the user's files. ``wait`` returns when everything around this process is ready, too; no code of
+    ``wait`` returns when everything around this process is ready, too; no code of
     a stranger runs before.
     """
     take_turns_of(LONG_TURN_NS)
     gc.enable()
     _reseed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    app.kernel.shell.provide(load_file=make_load_file(files))
+    app.kernel.shell.provide(load_file=make_load_file(places.files))
+    sys.path.append(places.packages)  # last: it adds to the environment, and never shadows it
     MemoryErrors().attach(app.kernel.shell)
     app.attach(handles)
     _flush_on_hard_exit()

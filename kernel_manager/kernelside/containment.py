@@ -92,7 +92,7 @@ class Containment:
             return None
         return f"SANDBOX=strict, and this machine lacks: {', '.join(self.missing)}; run `threadbook doctor`, or set SANDBOX=auto"
 
-    def enclosure(self, kernel_id: str, user: str, workspace: str, files: str, packages: str | None) -> Enclosure:
+    def enclosure(self, kernel_id: str, user: str, workspace: str, files: str, packages: str) -> Enclosure:
         """Make the enclosure of one kernel; raises JailError or OSError."""
         if self._findings is None or not self._findings.policy.namespaces:
             return NoEnclosure()
@@ -101,8 +101,10 @@ class Containment:
         gid = uid if policy.privileged else policy.host_gid
         if policy.privileged:
             give_workspace(workspace, uid, gid)
-        os.makedirs(files, exist_ok=True)
-        os.chmod(files, 0o755)  # noqa: S103  (the folder above is the service's alone; a kernel may be another user)
+        for shown in (files, packages):
+            # made now: what is mounted is this folder, whatever comes into it later
+            os.makedirs(shown, exist_ok=True)
+            os.chmod(shown, 0o755)  # noqa: S103  (the data folder is the service's alone; a kernel may be another user)
         policy = replace(policy, workspace=workspace, files=files, packages=packages, host_uid=uid, host_gid=gid)
         group = cgroup.create(f"threadbook-{kernel_id}", policy.limits, self._places) if self._places else None
         try:

@@ -71,6 +71,14 @@ class KernelHandles:
     child_endpoint: str
 
 
+@dataclass(frozen=True)
+class KernelPlaces:
+    """Where a kernel finds its user's files, and what was installed beside the environment, as it sees them."""
+
+    files: str
+    packages: str
+
+
 def read_connection(kernel_dir: str) -> dict[str, Any]:
     """Jupyter's connection file of a kernel; raises OSError or ValueError."""
     with open(os.path.join(kernel_dir, protocol.CONNECTION_FILE)) as file:

@@ -14,6 +14,7 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_client.session import Session
 
+from . import pip_lines
 from .output_limits import MESSAGE_LIMIT, DisplayLimiter, encodable, left_out, shorten_content
 
 LIMITED_TYPES = {"display_data", "update_display_data", "execute_result", "clear_output"}
@@ -88,6 +89,27 @@ class ThreadbookShell(ZMQInteractiveShell):
         """Make the namespace anew."""
         super().init_user_ns()
         self.user_ns.update(getattr(self, "_provided", {}))
+
+    def init_magics(self) -> None:
+        """Have IPython's magics, but one for ``%pip`` that runs nothing."""
+        super().init_magics()
+
+        def pip(line: str) -> None:
+            """Say whether packages are there that the service has installed."""
+            self.system(f"pip {line}")
+
+        cast("Any", self).register_magic_function(pip, "line", "pip")
+
+    def system(self, cmd: str) -> None:
+        """Run a shell command; lines that ask pip for an installation are answered here."""
+        asked = pip_lines.split_pip_line(cmd)
+        if asked is None:
+            super().system(cmd)
+            return
+        arguments, rest = asked
+        sys.stdout.write(f"{pip_lines.report(arguments)}\n")
+        if rest:
+            super().system(rest)
 
 
 class ThreadbookKernel(IPythonKernel):

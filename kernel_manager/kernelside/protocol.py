@@ -26,6 +26,9 @@ SPOOL_FILE = "spool"
 LOG_FILE = "log"
 PENDING_FILES = {"stdout": "stdout.pending", "stderr": "stderr.pending"}
 
+#: In the folder of a user's packages, the link to what is installed now.
+OVERLAY = "current"
+
 #: Channel → port number; with the IPC transport port N of ``ip`` is the socket ``{ip}-N``.
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 

@@ -59,7 +59,7 @@ def kernel_role(options: Namespace) -> None:
     plan = kernel_plan(_layout(options), json.loads(options.kernel))
     handles = inherited(plan.kernel_dir, [int(number) for number in options.pipes.split(",")])
     app = kernel_app.build((), warm_up=False)
-    kernel_app.run(app, handles, plan.files)
+    kernel_app.run(app, handles, zygote.places_of(plan, jailed=False))
 
 
 def doctor_role(options: Namespace) -> None:

@@ -17,6 +17,7 @@ import re
 import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +26,10 @@ from typing import Any
 from . import containment, protocol
 from .containment import Containment, Demand
 from .enclosure import Enclosure, NoEnclosure, same_user
-from .handles import KernelHandles
+from .handles import KernelHandles, KernelPlaces
 from .init import Init, fork_kernel
 from .jail import JailError, spawn
-from .jail.policy import FILES, WORKSPACE
+from .jail.policy import FILES, PACKAGES, WORKSPACE
 from .jail_enclosure import JailEnclosure
 
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -54,8 +55,8 @@ class Layout:
         return os.path.join(self.data, "files", _checked(user))
 
     def packages(self, user: str) -> str:
-        """The folder of the packages that one user's sessions have beside the environment's."""
-        return os.path.join(self.data, "packages", _checked(user))
+        """What was installed for one user in this environment; its ``current`` is the overlay, and is replaced."""
+        return os.path.join(self.data, "packages", _checked(user), os.path.basename(sys.prefix))
 
 
 class Zygote:
@@ -206,8 +207,7 @@ def enclose(contained: Containment, plan: KernelPlan) -> Enclosure:
     """Make the enclosure of a kernel; raises RuntimeError where the operator wants more than there is."""
     if (refusal := contained.refusal()) is not None:
         raise RuntimeError(refusal)
-    packages = plan.packages if os.path.isdir(plan.packages) else None
-    return contained.enclosure(plan.kernel_id, plan.user, plan.workspace, plan.files, packages)
+    return contained.enclosure(plan.kernel_id, plan.user, plan.workspace, plan.files, plan.packages)
 
 
 def fork_init(enclosure: Enclosure) -> int:
@@ -248,7 +248,13 @@ def _become_kernel(app: Any, plan: KernelPlan, handles: KernelHandles, wait: Cal
     else:
         os.chdir(plan.workspace)
         os.environ["HOME"] = plan.workspace
-    kernel_app.run(app, handles, FILES if jailed else plan.files, wait)
+    kernel_app.run(app, handles, places_of(plan, jailed=jailed), wait)
+
+
+def places_of(plan: KernelPlan, *, jailed: bool) -> KernelPlaces:
+    """Where the kernel of a plan finds what is its user's."""
+    files, packages = (FILES, PACKAGES) if jailed else (plan.files, plan.packages)
+    return KernelPlaces(files, os.path.join(packages, protocol.OVERLAY))
 
 
 def main(server: socket.socket, layout: Layout, preload: Sequence[str], idle_timeout: float, demand: Demand) -> None:

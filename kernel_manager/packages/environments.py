@@ -7,6 +7,7 @@
     ├── current -> g-…              switched by one rename
     └── g-20261120T183412-5f09ac/   a virtual environment
         ├── cache/matplotlib            made ahead, for every kernel's MPLCONFIGDIR
+        ├── in-use.lock                held (flock, shared) by all that runs in it
         ├── requirements.lock           every package with its version
         └── threadbook-environment.json written last: a generation without it is half-built
 """
@@ -16,57 +17,41 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
-import subprocess
 import sys
-import sysconfig
-import threading
 import time
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from kernel_manager.atomic import sync_folder, write_atomic
+from kernel_manager.config import Settings
 from kernel_manager.errors import EnvironmentBuildError, StorageError
-from kernel_manager.packages.uv import Cancelled, explain_failure, find_uv, known_cause, run_uv
+from kernel_manager.packages.base import Base
+from kernel_manager.packages.in_thread import in_thread
+from kernel_manager.packages.uv import Cancelled, PackageSource, explain_failure, find_uv, known_cause, run_uv
+from kernel_manager.packages.warm_up import WarmUpError, measure_preload
 
 MANIFEST = "threadbook-environment.json"
 LOCK = "requirements.lock"
+#: Held (shared) by every process that runs in a generation; see kernelside/__main__.py.
+IN_USE = "in-use.lock"
+#: Why the last build failed.
+FAILURE = "failure.txt"
+#: Seconds after a switch for which the generation before stays in any case.
+SETTLING_S = 60.0
 
 Progress = Callable[[str], None]
 
 _GENERATION = re.compile(r"g-\d{8}T\d{6}-[0-9a-f]{6}")
 _LOCK_POLL_S = 0.2
 _AGAIN = "then run `threadbook env build`"
-
-
-@dataclass(frozen=True, slots=True)
-class Base:
-    """What an environment has to offer: its requirements, and the modules worth importing ahead."""
-
-    requirements: tuple[str, ...]
-    preload: tuple[str, ...] = ()
-
-    @classmethod
-    def load(cls) -> Base:
-        """Read ``base.toml``, which is part of this package."""
-        table = tomllib.loads(resources.files("kernel_manager.packages").joinpath("base.toml").read_text(encoding="utf-8"))
-        return cls(requirements=tuple(table["requirements"]), preload=tuple(table["preload"]))
-
-    @property
-    def digest(self) -> str:
-        """Of all that decides what an environment is: these lists, Python's minor version, the platform. SHA-256, hex."""
-        described = [sorted(self.requirements), self.preload, sys.implementation.cache_tag, sysconfig.get_platform()]
-        return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +93,19 @@ class Environment:
 class Environments:
     """The generations below one folder. Several processes may use the same folder at once."""
 
-    def __init__(self, root: Path, *, base: Base | None = None, uv: Path | None = None) -> None:
+    def __init__(self, root: Path, *, base: Base | None = None, uv: Path | None = None, uv_options: tuple[str, ...] = ()) -> None:
         """Use ``base.toml`` and the uv of this installation unless told otherwise. Touches nothing."""
         self.root = root.expanduser().absolute()
         self.base = base or Base.load()
         self.uv = uv
+        self.uv_options = uv_options
+
+    @classmethod
+    def from_settings(cls, settings: Settings, source: PackageSource | None = None) -> Environments:
+        """The generations of the settings' folder, of their profile."""
+        source = source or PackageSource()
+        base = Base.load(settings.environment_profile)
+        return cls(settings.environments_path, base=base, uv=source.uv, uv_options=source.options)
 
     def current(self) -> Environment | None:
         """The generation in use, or None if there is none or it cannot be used."""
@@ -137,16 +130,69 @@ class Environments:
             "built_at": environment.built_at if environment else None,
             "size_mb": round(_size_of(environment.root) / 1e6, 1) if environment else 0.0,
             "root": str(self.root),
+            "failure": self._failure(),
         }
 
-    def build(self, progress: Progress | None = None, show_output: bool = False) -> Environment:
+    def _failure(self) -> str | None:
+        """Why the last build failed, if none has succeeded since."""
+        try:
+            return (self.root / FAILURE).read_text(encoding="utf-8").strip() or None
+        except OSError:
+            return None
+
+    def build(
+        self,
+        progress: Progress | None = None,
+        show_output: bool = False,
+        *,
+        is_cancelled: Callable[[], bool] = lambda: False,
+        before_switch: Callable[[Environment], None] = lambda _new: None,
+    ) -> Environment:
         """Build a new generation and make it the current one.
 
         While another process builds, waits and takes what that one built. ``progress`` gets a line for each step;
-        ``show_output`` sends what uv says to stderr. Raises :class:`EnvironmentBuildError`, and :class:`StorageError`
+        ``show_output`` sends what uv says to stderr; ``before_switch`` gets the new one when it is whole, and not yet the
+        current one. Raises :class:`EnvironmentBuildError`, and :class:`StorageError`
         if the folder cannot be used; whatever was current then still is.
         """
-        return _Build(self, progress, show_output=show_output).run(self.current())
+        build = _Build(self, progress, show_output=show_output, is_cancelled=is_cancelled, before_switch=before_switch)
+        return build.run(self.current())
+
+    def generations(self) -> list[str]:
+        """The names of all generations there are, half-built ones included; the oldest first."""
+        return sorted(path.name for path in self.root.glob("g-*") if _GENERATION.fullmatch(path.name))
+
+    def remove_unused(self) -> list[str]:
+        """Remove every generation but the current one that no process runs in; return their names.
+
+        While somebody builds, or shortly after a switch, none is: a kernel may just be about to start in it.
+        """
+        if not self.root.is_dir():
+            return []
+        with contextlib.suppress(BlockingIOError), self._building_is_held_off():
+            return self._remove_unused()
+        return []
+
+    def _remove_unused(self) -> list[str]:
+        """As :meth:`remove_unused`, for the holder of the lock."""
+        try:
+            switched_at = (self.root / "current").lstat().st_mtime
+            current = (self.root / "current").readlink().name
+        except OSError:
+            return []
+        if time.time() - switched_at < SETTLING_S:
+            return []
+        folders = [self.root / name for name in self.generations() if name != current]
+        return [folder.name for folder in folders if (folder / MANIFEST).exists() and _remove_if_unused(folder)]
+
+    @contextlib.contextmanager
+    def _building_is_held_off(self) -> Iterator[None]:
+        lock = os.open(self.root / "build.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        finally:
+            os.close(lock)
 
     def ensure(self, progress: Progress | None = None, show_output: bool = False) -> Environment:
         """The current generation if it is fresh, else as :meth:`build`."""
@@ -156,20 +202,13 @@ class Environments:
         """As :meth:`ensure`, in a thread; ``progress`` is called in the loop. Cancelling it ends the build."""
         if environment := await asyncio.to_thread(self._fresh):
             return environment
-        loop, cancelled = asyncio.get_running_loop(), threading.Event()
+        loop = asyncio.get_running_loop()
 
         def report(line: str) -> None:
             if progress is not None and not loop.is_closed():
                 loop.call_soon_threadsafe(progress, line)
 
-        work = asyncio.ensure_future(asyncio.to_thread(_Build(self, report, is_cancelled=cancelled.is_set).run, None))
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            cancelled.set()
-            await asyncio.wait([work])
-            work.exception()  # seen: the caller is no longer interested
-            raise
+        return await in_thread(lambda is_cancelled: _Build(self, report, is_cancelled=is_cancelled).run(None))
 
     def _fresh(self) -> Environment | None:
         environment = self.current()
@@ -186,7 +225,9 @@ class _Build:
         *,
         show_output: bool = False,
         is_cancelled: Callable[[], bool] = lambda: False,
+        before_switch: Callable[[Environment], None] = lambda _new: None,
     ) -> None:
+        self._before_switch = before_switch
         self._environments = environments
         self._base = environments.base
         self._root = environments.root
@@ -208,14 +249,23 @@ class _Build:
     def _build(self, target: Path) -> Environment:
         try:
             self._remove_half_built()
+            self._environments._remove_unused()
             environment = self._fill(target)
+            self._before_switch(environment)
             self._switch(target.name)
+            (self._root / FAILURE).unlink(missing_ok=True)
         except BaseException as exc:
             shutil.rmtree(target, ignore_errors=True)
+            self._note_failure(exc)
             if isinstance(exc, OSError):
                 raise EnvironmentBuildError(_not_built(known_cause(str(exc)) or f"{exc}; look at {self._root}")) from exc
             raise
         return environment
+
+    def _note_failure(self, exc: BaseException) -> None:
+        if isinstance(exc, EnvironmentBuildError | OSError):
+            with contextlib.suppress(OSError):
+                write_atomic(self._root / FAILURE, f"{datetime.now(UTC).isoformat(timespec='seconds')} {exc}\n", mode=0o644)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -259,11 +309,11 @@ class _Build:
     def _fill(self, target: Path) -> Environment:
         self._progress(f"creating {target.name} with Python {sys.version_info.major}.{sys.version_info.minor}")
         self._run_uv("venv", "--quiet", "--no-project", "--python", _base_python(), str(target))
-        python = str(target / "bin" / "python")
+        python, options = str(target / "bin" / "python"), self._environments.uv_options
         self._progress(f"installing {len(self._base.requirements)} requirements and what they need")
-        self._run_uv("pip", "install", "--python", python, "--compile-bytecode", "--no-build", *self._base.requirements)
+        self._run_uv("pip", "install", "--python", python, "--compile-bytecode", "--no-build", *options, *self._base.requirements)
         self._progress("checking that it works")
-        self._check(target)
+        preload = self._warm_up(target)
         packages = sorted(line for line in self._freeze(python).splitlines() if "==" in line)
         write_atomic(target / LOCK, "".join(f"{line}\n" for line in packages), mode=0o644)
         manifest = {
@@ -272,7 +322,9 @@ class _Build:
             "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "python_version": sys.version.split()[0],
             **asdict(self._base),
+            "preload": preload,
         }
+        (target / IN_USE).touch(mode=0o644)
         write_atomic(target / MANIFEST, json.dumps(manifest, indent=2) + "\n", mode=0o644)
         return Environment.from_root(target)
 
@@ -292,21 +344,12 @@ class _Build:
             raise EnvironmentBuildError(_not_built(explain_failure(output, returncode)))
         return output
 
-    def _check(self, target: Path) -> None:
-        """Import what kernels will import, so that an environment that cannot never becomes the current one."""
-        imports = "; ".join(f"import {module}" for module in self._base.preload) or "pass"
-        done = subprocess.run(
-            [target / "bin" / "python", "-I", "-c", imports],
-            env={**os.environ, "MPLCONFIGDIR": str(target / "cache" / "matplotlib")},
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-            umask=0o022,
-        )
-        if done.returncode != 0:
-            why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1][:300]
-            raise EnvironmentBuildError(_not_built(f"its packages do not import ({why}); check the machine's libraries"))
+    def _warm_up(self, target: Path) -> list[str]:
+        """What kernels should find imported; an environment that cannot import what it has to never becomes the current one."""
+        try:
+            return measure_preload(target / "bin" / "python", self._base.preload, self._base.warm_up, self._is_cancelled)
+        except WarmUpError as exc:
+            raise EnvironmentBuildError(_not_built(f"its packages do not import ({exc}); check the machine's libraries")) from exc
 
     def _switch(self, generation: str) -> None:
         link = self._root / f".current.{generation}"
@@ -317,6 +360,22 @@ class _Build:
             link.unlink(missing_ok=True)
             raise
         sync_folder(self._root)
+
+
+def _remove_if_unused(folder: Path) -> bool:
+    try:
+        lock = os.open(folder / IN_USE, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False  # of a version that did not say who uses it
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError:
+        return False
+    finally:
+        os.close(lock)
+    return True
 
 
 def _not_built(explanation: str) -> str:

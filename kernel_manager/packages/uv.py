@@ -15,6 +15,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -35,7 +36,11 @@ _CAUSES = (
         "the disk is full",
         "free some space, or set ENVIRONMENTS_DIR to a folder on another disk",
     ),
-    (r"network was disabled", "uv is set to work offline and its cache lacks a package", "unset UV_OFFLINE"),
+    (
+        r"network was disabled|Network connectivity is disabled",
+        "uv is set to work offline and its cache lacks a package",
+        "unset UV_OFFLINE",
+    ),
     (
         r"invalid peer certificate|UnknownIssuer",
         "the certificate of the package index is not trusted",
@@ -50,6 +55,17 @@ _CAUSES = (
 )
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LABEL = re.compile(r"^(error|cause|caused by|×|╰─▶)\s*:?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class PackageSource:
+    """Where packages come from, when not from where uv is set up to take them.
+
+    For applications that bring their own wheels, and for tests: ``options`` are uv's, such as ``--no-index --find-links FOLDER``.
+    """
+
+    options: tuple[str, ...] = ()
+    uv: Path | None = None
 
 
 class Cancelled(Exception):  # noqa: N818 - not an error: somebody asked for it
@@ -91,12 +107,14 @@ def run_uv(
     echo: TextIO | None = None,
     pass_fds: Sequence[int] = (),
     is_cancelled: Callable[[], bool] = lambda: False,
+    extra_environ: Mapping[str, str] | None = None,
 ) -> tuple[int, str]:
     """Run uv to its end; returns its exit status and what it said (the last 20,000 characters, colours removed).
 
     ``echo`` gets everything at once; if it is a terminal, uv sees one too and draws its progress there.
     ``is_cancelled`` is asked several times a second; when it says yes, uv is ended and :class:`Cancelled` raised.
-    What uv makes is readable by everybody, as kernels may run as another user.
+    ``extra_environ`` are variables that the operator's own come before. What uv makes is readable by everybody, as kernels may
+    run as another user.
     """
     reader, writer = _open_terminal(echo) if echo is not None and echo.isatty() else os.pipe()
     with os.fdopen(reader, "rb", buffering=0):
@@ -104,7 +122,7 @@ def run_uv(
             process = subprocess.Popen(
                 [str(binary), *arguments],
                 cwd=cwd,
-                env=uv_environ(os.environ),
+                env={**(extra_environ or {}), **uv_environ(os.environ)},
                 stdin=subprocess.DEVNULL,
                 stdout=writer,
                 stderr=writer,
@@ -123,6 +141,11 @@ def run_uv(
                     os.killpg(process.pid, signal.SIGTERM)
                 raise
             return process.wait(), output
+
+
+def innermost_cause(output: str) -> str:
+    """Why uv failed in its own words, without advice: one line, empty if it did not say."""
+    return _last_cause(output)
 
 
 def explain_failure(output: str, status: int) -> str:

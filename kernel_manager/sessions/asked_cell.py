@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import contextlib
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ class AskedCell:
         self._begun = False
         self._run: CellRun | None = None
         self._interrupt_on_begin: Callable[[], None] | None = None
+        self._stop_waiting: Callable[[], object] | None = None
 
     @property
     def task(self) -> asyncio.Task[ExecutionResult]:
@@ -61,17 +63,28 @@ class AskedCell:
         """The kernel is done with it."""
         self._run = None
 
+    @contextlib.contextmanager
+    def waiting(self, stop: Callable[[], object]) -> Iterator[None]:
+        """Wait for something else than the kernel meanwhile; ``stop`` is called when that should not go on."""
+        self._stop_waiting = stop
+        try:
+            yield
+        finally:
+            self._stop_waiting = None
+
     # --- from outside ---------------------------------------------------------------------------------------------
 
     def withdraw(self, cause: str) -> None:
         """Have it not run, if it was not sent yet."""
         if not self._sent:
             self.withdrawn = ExecutionResult("interrupted", cause=cause)
+        self._stop()
 
     def interrupt(self) -> None:
-        """Interrupt it if it was sent."""
+        """Interrupt it if it was sent, or what it waits for."""
         if self._run is not None:
             self._once_begun(self._run.interrupt)
+        self._stop()
 
     async def give_up(self, kernel: LiveKernel | None, grace: float) -> None:
         """End it, since nobody waits for it any more, and wait for that; what came of it still goes to the history.
@@ -84,7 +97,12 @@ class AskedCell:
             if not self._begun and kernel is not None:
                 kernel.arm(grace, grace)  # in case that it never begins
             self._once_begun(lambda: run.interrupt(insist=True))
+        self._stop()
         await asyncio.wait({self.task})
+
+    def _stop(self) -> None:
+        if self._stop_waiting is not None:
+            self._stop_waiting()
 
     def _once_begun(self, interrupt: Callable[[], None]) -> None:
         """Interrupt now, or when the cell begins: a kernel ignores what comes before."""

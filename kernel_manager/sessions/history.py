@@ -513,8 +513,12 @@ class _Fold:
 
     def _start(self, record: CellStarted) -> None:
         self._kernel_id = record.kernel_id
-        self._cell_places[record.cell_id] = len(self._entries)
         started = {item.name: getattr(record, item.name) for item in fields(record) if item.name != "at"}
+        place = self._cell_places.get(record.cell_id)
+        if place is not None and isinstance(cell := self._entries[place], Cell) and cell.finished_at is None:
+            self._entries[place] = replace(cell, **started)  # it was run again, as nothing of it had taken effect
+            return
+        self._cell_places[record.cell_id] = len(self._entries)
         self._entries.append(Cell(started_at=_date(record), **started))
 
     def _finish(self, record: CellFinished) -> None:

@@ -11,6 +11,7 @@ import zmq.asyncio
 
 from kernel_manager.config import Settings
 from kernel_manager.files.store import FileStore
+from kernel_manager.packages.desk import PackageDesk
 from kernel_manager.provisioning.launcher import KernelRequest
 from kernel_manager.provisioning.live_kernel import LiveKernel
 from kernel_manager.provisioning.runtime import Runtime
@@ -42,4 +43,5 @@ class SessionHost:
     context: zmq.asyncio.Context
     kernels: KernelSource
     files: FileStore
+    packages: PackageDesk
     clock: Callable[[], datetime]

@@ -11,8 +11,9 @@ from datetime import datetime
 from pathlib import Path
 
 from kernel_manager.config import Settings
-from kernel_manager.errors import LimitError, StorageError
+from kernel_manager.errors import KernelStartError, LimitError, StorageError
 from kernel_manager.files.file_lock import FileLock
+from kernel_manager.packages.desk import PackageDesk
 from kernel_manager.provisioning.factory import make_launcher
 from kernel_manager.provisioning.kernel_environment import KernelEnvironment
 from kernel_manager.provisioning.launcher import KernelRequest, Launcher
@@ -53,8 +54,10 @@ class KernelPool:
         data: DataFolder,
         runtime: Runtime,
         environment_root: EnvironmentRoot,
+        packages: PackageDesk,
         clock: Callable[[], datetime],
     ) -> None:
+        self._packages = packages
         self._settings = settings
         self._data = data
         self._runtime = runtime
@@ -66,14 +69,25 @@ class KernelPool:
 
     async def start(self, user_id: str, session_id: str, request: KernelRequest) -> tuple[LiveKernel, str]:
         """See :class:`~kernel_manager.sessions.host.KernelSource`."""
-        launcher = await self._current_launcher()
         folder = await self._admit(Owner(user_id, session_id), request.kernel_id)
         try:
-            kernel = await LiveKernel.launch(folder, launcher, request, self._settings.kernel_start_timeout)
+            return await self._start_in(folder, request)
         except BaseException:
             folder.remove()
             raise
-        return kernel, launcher.generation
+
+    async def _start_in(self, folder: KernelFolder, request: KernelRequest) -> tuple[LiveKernel, str]:
+        """Start a kernel of the present generation; if another one became that meanwhile, one of that."""
+        while True:
+            launcher = await self._current_launcher()
+            await self._packages.prepare(request.user, launcher.generation)
+            try:
+                kernel = await LiveKernel.launch(folder, launcher, request, self._settings.kernel_start_timeout)
+            except KernelStartError:
+                if (await self._current_launcher()).generation == launcher.generation:
+                    raise
+            else:
+                return kernel, launcher.generation
 
     async def prepare(self) -> None:
         """Have the kernel environment built."""

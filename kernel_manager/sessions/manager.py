@@ -74,6 +74,13 @@ class SessionManager:
         stories = await asyncio.to_thread(self._stories)
         return [await self._session(story.user_id, story.session_id).info(story) for story in stories]
 
+    def quiet_for(self) -> float:
+        """Seconds since a session of this process was last used; 0 while a cell runs or waits."""
+        sessions = list(self._sessions.values())
+        if any(session.busy for session in sessions):
+            return 0.0
+        return asyncio.get_running_loop().time() - max((session.last_used for session in sessions), default=0.0)
+
     # --- ending kernels -------------------------------------------------------------------------------------------
 
     async def stop_all(self) -> int:

@@ -21,17 +21,20 @@ from kernel_manager.execution.channels import Message
 from kernel_manager.execution.events import CellFinished, DisplayUpdated, Event, OutputReplaced, SessionWaiting
 from kernel_manager.execution.outputs import OutputLimits
 from kernel_manager.execution.result import ExecutionResult, Output
-from kernel_manager.execution.runner import CellLimits, CellRun
+from kernel_manager.execution.runner import CellLimits
 from kernel_manager.execution.workspace import WorkspaceQuota, keep_within
+from kernel_manager.packages.desk import Place
 from kernel_manager.sessions import history as log
 from kernel_manager.sessions.asked_cell import AskedCell, Emit
 from kernel_manager.sessions.cell_log import CellLog
+from kernel_manager.sessions.cell_packages import CellPackages
 from kernel_manager.sessions.history import History, SessionHistory
 from kernel_manager.sessions.host import SessionHost
 from kernel_manager.sessions.lock import RunningCell, SessionLock
 from kernel_manager.sessions.owner import Owner
 from kernel_manager.sessions.recorder import Recorder
 from kernel_manager.sessions.recovery import recover
+from kernel_manager.sessions.sent_cell import SentCell
 from kernel_manager.sessions.session_kernel import SessionKernel, State
 from kernel_manager.sessions.sync_soon import SyncSoon
 
@@ -203,7 +206,7 @@ class Session:
                 if cell.withdrawn is not None:
                     return cell.withdrawn
                 async with self._host.files.using(self.user_id):
-                    return await self._run_cell(cell, notes)
+                    return await self._run_with_packages(cell, notes)
         except KernelStartError:
             if cell.withdrawn is None:
                 raise
@@ -246,40 +249,44 @@ class Session:
             notes += [added.note] if added.note else []
         return notes
 
-    async def _run_cell(self, cell: AskedCell, notes: Sequence[str]) -> ExecutionResult:
-        kernel, channels = self._kernel.connection()
-        limits = self._limits(cell.timeout)
-        updates: dict[str, DisplayUpdated] = {}
-
-        def take(event: Event) -> None:
-            if not isinstance(event, DisplayUpdated):
-                cell.take(event)
-            elif event.display_id in updates or len(updates) < limits.outputs.max_outputs:
-                updates[event.display_id] = event
-
-        run = CellRun(kernel, channels, limits, take)
-        noted = RunningCell(secrets.token_hex(6), run.prepare(cell.code), kernel.folder.kernel_id, limits.timeout)
-        before = snapshot(self.workspace, self._artifact_limits())
-        self._kernel.mark_used()
-        self._cell_log.began(noted, cell.code)
+    async def _run_with_packages(self, cell: AskedCell, notes: Sequence[str]) -> ExecutionResult:
+        place = Place(self._places.user_folder, self._kernel.generation, self.workspace)
+        packages = CellPackages(self._host.packages, place, cell)
         self._running = cell
         try:
-            run.send()
-            cell.sent(run)
-            result = await run.finished()
+            interrupted = await packages.before()
+            return interrupted or cell.withdrawn or await self._run_cell(cell, packages, notes)
         finally:
             self._running = None
             cell.over()
+
+    async def _run_cell(self, cell: AskedCell, packages: CellPackages, notes: Sequence[str]) -> ExecutionResult:
+        limits = self._limits(cell.timeout)
+        before = snapshot(self.workspace, self._artifact_limits())
+        sending = SentCell(secrets.token_hex(6), cell, limits)
+        self._kernel.mark_used()
+        result = await self._send(sending)
+        if await packages.after(result):
+            result = await self._send(sending.again())
+        sending.show_held()
         removed = keep_within(self.workspace, self._quota())
         scan = changed(before, self.workspace)
-        result = replace(result, files=scan.files, outputs=[*result.outputs, *_notes([*notes, *removed, *scan.skipped])])
+        said = _notes([*notes, *removed, *scan.skipped, *packages.notes])
+        result = replace(result, files=scan.files, outputs=[*result.outputs, *said], installed_packages=packages.installed)
         result = _with_loss(result, self._kernel.lost_cause)
-        for update in self._cell_log.updated(updates):
+        for update in self._cell_log.updated(sending.updates):
             cell.emit(update)
-        self._cell_log.ended(noted.cell_id, result, run.collector.display_ids)
+        self._cell_log.ended(sending.cell_id, result, sending.display_ids)
         self._sync.ask()
         await self._settle_kernel(told=result.state_lost)
         return result
+
+    async def _send(self, sending: SentCell) -> ExecutionResult:
+        kernel, channels = self._kernel.connection()
+        run = sending.new_run(kernel, channels)
+        noted = RunningCell(sending.cell_id, run.msg_id, kernel.folder.kernel_id, sending.limits.timeout)
+        self._cell_log.began(noted, sending.cell.code)
+        return await sending.send()
 
     async def _settle_kernel(self, *, told: bool) -> None:
         """Draw the conclusions of a result that is recorded already; a failure must not take it from who waits for it."""

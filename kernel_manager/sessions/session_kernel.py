@@ -81,6 +81,11 @@ class SessionKernel:
         """Why the variables of an earlier kernel are gone, if no result has said so yet."""
         return self._record.lost_cause
 
+    @property
+    def generation(self) -> str:
+        """The environment generation that the kernel runs in, after :meth:`ensure`."""
+        return self._record.generation
+
     def connection(self) -> tuple[LiveKernel, Channels]:
         """The kernel and its channels, after :meth:`ensure`."""
         assert self._kernel is not None

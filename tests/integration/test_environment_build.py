@@ -2,41 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 from kernel_manager.errors import EnvironmentBuildError
-from kernel_manager.packages.environments import Base, Environment, Environments
+from kernel_manager.packages.base import Base
+from kernel_manager.packages.environments import Environment, Environments
 from kernel_manager.packages.uv import find_uv
+from tests.wheels import make_wheel
 
 pytestmark = pytest.mark.slow
-
-
-def make_wheel(folder: Path, name: str, source: str) -> None:
-    """Write a wheel of one module, by hand: building one would need a build backend."""
-    info = f"{name}-1.0.dist-info"
-    content = {
-        f"{name}.py": source,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = [f"{path},sha256={checksum(text)},{len(text.encode())}" for path, text in content.items()]
-    content[f"{info}/RECORD"] = "".join(f"{line}\n" for line in [*record, f"{info}/RECORD,,"])
-    with zipfile.ZipFile(folder / f"{name}-1.0-py3-none-any.whl", "w") as wheel:
-        for path, text in content.items():
-            wheel.writestr(path, text)
-
-
-def checksum(text: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
 @pytest.fixture

@@ -17,11 +17,16 @@ from kernel_manager.config import Settings
 from kernel_manager.errors import UnknownSessionError
 from kernel_manager.execution.events import CellFinished, CellStarted, Event, OutputAdded
 from kernel_manager.execution.result import ExecutionResult, Output
+from kernel_manager.packages.desk import PackageDesk
+from kernel_manager.packages.user_packages import UserPackages
 from kernel_manager.sessions.history import Cell, SessionHistory
 from kernel_manager.sessions.session import Completion, SessionInfo
 from threadbook import app
 
 NOW = datetime(2026, 1, 31, 9, 30, tzinfo=UTC)
+
+#: The environment that packages are installed for.
+GENERATION = "g-20260101T000000-abcdef"
 
 State = Literal["starting", "idle", "busy", "dead"]
 #: What a cell does: something to announce, or something to do or to wait for.
@@ -122,6 +127,7 @@ class FakeInterpreter:
     known: list[FakeSession] = field(default_factory=list)
     settings: Settings = field(default_factory=Settings.load)
     stopped: bool = False
+    desk: PackageDesk | None = None
 
     async def session(self, user_id: str, session_id: str = "default", *, create: bool = True) -> FakeSession:
         for session in self.known:
@@ -137,6 +143,10 @@ class FakeInterpreter:
 
     async def status(self) -> dict[str, Any]:
         return {"data_dir": "/data", "environment": {"python": None, "fresh": False}, "kernels": 2}
+
+    async def user_packages(self, user_id: str) -> UserPackages:
+        assert self.desk is not None
+        return UserPackages(self.desk, user_id, GENERATION)
 
     async def stop_all(self) -> int:
         self.stopped = True

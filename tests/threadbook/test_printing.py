@@ -15,6 +15,8 @@ from kernel_manager.execution.events import (
     OutputAdded,
     OutputReplaced,
     OutputsCleared,
+    PackagesInstalled,
+    PackagesInstalling,
     SessionWaiting,
     StreamExtended,
 )
@@ -214,6 +216,19 @@ class TestWaiting:
         for event in (SessionWaiting(17), OutputAdded(0, stream("a")), CellFinished(ExecutionResult("error", cause="no"))):
             printer.show(event)
         assert (out.getvalue(), err.getvalue()) == ("", "session sales is in use by process 17; waiting\n")
+
+
+class TestInstalling:
+    def test_is_told_as_it_goes_on(self, shown: Shown) -> None:
+        shown.show(
+            PackagesInstalling(("a",), "looking for a"), PackagesInstalled(("a",), ("a==1",)), OutputAdded(0, stream("b\n"))
+        )
+        assert (shown.stdout, shown.stderr) == ("b\n", "looking for a\n")
+
+    def test_is_told_by_a_silent_printer_too(self) -> None:
+        out, err = FakeStream(), FakeStream()
+        WaitingPrinter(Terminal(out, err), "sales").show(PackagesInstalling(("a",), "installing a 1"))
+        assert (out.getvalue(), err.getvalue()) == ("", "installing a 1\n")
 
 
 class TestEnd:

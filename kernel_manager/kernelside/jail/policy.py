@@ -22,7 +22,7 @@ SYSTEM_PATHS: Final = (
 
 # Within what is shown, what the host's package managers lock: a stranger who locks it first makes them wait for ever.
 HIDDEN_PATHS: Final = ("/usr/lib/sysimage",)
-HIDDEN_NAMES: Final = (".lock",)  # in the folders of the interpreter
+HIDDEN_NAMES: Final = (".lock", "in-use.lock")  # in the folders of the interpreter
 
 DEVICES: Final = ("null", "zero", "full", "random", "urandom")
 

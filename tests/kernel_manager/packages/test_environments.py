@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from kernel_manager.errors import EnvironmentBuildError, StorageError
-from kernel_manager.packages.environments import LOCK, MANIFEST, Base, Environment, Environments
+from kernel_manager.packages.base import Base
+from kernel_manager.packages.environments import LOCK, MANIFEST, Environment, Environments
 
 BASE = Base(requirements=("tiny>=1,<2", "small"), preload=("json",))
 
@@ -251,7 +252,8 @@ class TestEnsuring:
     def test_the_uv_of_a_killed_builder_keeps_the_lock_until_it_ends(self, environments: Environments, uv: FakeUv) -> None:
         uv.wait_at_gate()
         program = (
-            "import sys; from pathlib import Path; from kernel_manager.packages.environments import Base, Environments\n"
+            "import sys; from pathlib import Path; from kernel_manager.packages.base import Base\n"
+            "from kernel_manager.packages.environments import Environments\n"
             f"Environments(Path({str(environments.root)!r}), base=Base(('x',)), uv=Path({str(uv.path)!r})).build(\n"
             "    lambda line: print(line, flush=True))"
         )
@@ -336,6 +338,7 @@ class TestStatus:
             "built_at": built.built_at,
             "size_mb": 0.3,
             "root": str(environments.root),
+            "failure": None,
         }
 
     def test_the_lock_lies_in_the_generation(self, environments: Environments) -> None:

@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import tracemalloc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,17 @@ def test_a_cell_without_an_end_is_unfinished_as_long_as_it_is_the_last(history: 
     assert read.cells[0].status is None
     append_all(history, started(2), finished(2))
     assert history.read().unfinished is None
+
+
+def test_a_cell_that_was_sent_twice_before_its_end_is_one_cell(history: History) -> None:
+    first, second = started(1), replace(started(1), msg_id="again")
+    append_all(history, first, second)
+    read = history.read()
+    assert [cell.msg_id for cell in read.cells] == ["again"]
+    assert read.unfinished == read.cells[0]
+    append_all(history, finished(1, FIGURE))
+    (cell,) = history.read().cells
+    assert (cell.status, cell.outputs, cell.started_at) == ("ok", [FIGURE], NOON + timedelta(seconds=1))
 
 
 def test_an_end_whose_start_is_lost_keeps_its_outputs(history: History) -> None:
