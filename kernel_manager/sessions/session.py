@@ -121,6 +121,17 @@ class Session:
         """Everything that was run here, and what came of it."""
         return self._cell_log.read()
 
+    def say(self, role: log.Role, name: str, text: str) -> None:
+        """Record what somebody said, so that notebooks and contexts have it; raises StorageError.
+
+        ``name`` is the display name (cut at 200 characters), ``text`` is Markdown (cut at 200,000, with a note). It needs
+        no turn: what is said while a cell runs comes after that cell in the notebook.
+        """
+        self._check_open()
+        self.create()
+        self._history.append(log.Said(role, name, text))
+        self._sync.ask()
+
     async def info(self, story: SessionHistory | None = None) -> SessionInfo:
         """The session's state now. Who has just read its history hands it in."""
         if story is None:
@@ -250,8 +261,16 @@ class Session:
             elif event.display_id in updates or len(updates) < limits.outputs.max_outputs:
                 updates[event.display_id] = event
 
-        run = CellRun(kernel, channels, limits, take)
-        noted = RunningCell(secrets.token_hex(6), run.prepare(cell.code), kernel.folder.kernel_id, limits.timeout)
+        cell_id = secrets.token_hex(6)
+
+        def note_answer(prompt: str, answer: str) -> None:
+            try:
+                self._cell_log.answered(cell_id, prompt, answer)
+            except StorageError as exc:
+                logger.warning("session %s: an answer to input() is not in the history: %s", self.session_id, exc)
+
+        run = CellRun(kernel, channels, limits, take, note_answer)
+        noted = RunningCell(cell_id, run.prepare(cell.code), kernel.folder.kernel_id, limits.timeout)
         before = snapshot(self.workspace, self._artifact_limits())
         self._kernel.mark_used()
         self._cell_log.began(noted, cell.code)
