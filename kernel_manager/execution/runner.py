@@ -240,7 +240,7 @@ class CellRun:
         if self._done.done():
             return
         content = request["content"]
-        prompt = clean_text(str(content.get("prompt", ""))[:MAX_PROMPT])
+        prompt = str(content.get("prompt", ""))[:MAX_PROMPT]
         password = content.get("password") is not False
 
         def deliver(value: str | None) -> None:
@@ -253,7 +253,7 @@ class CellRun:
 
         question = Question(self._limits.input_timeout, deliver)
         self._questions.add(question)
-        self._emit(InputRequested(prompt, content.get("password") is True, question.answer))
+        self._emit(InputRequested(clean_text(prompt), content.get("password") is True, question.answer))
 
     def _deliver(self, request: Message, value: str | None) -> None:
         if not self._questions:

@@ -294,6 +294,18 @@ class History:
         return line
 
 
+def records_of(entry: Entry) -> list[AnyRecord]:
+    """The records that take an entry over into another history: a cell as an imported one, which did not run there."""
+    if not isinstance(entry, Cell):
+        return [entry]
+    records: list[AnyRecord] = [CellStarted(entry.cell_id, entry.code, "", "", source="import")]
+    records += [InputAnswered(entry.cell_id, answer.prompt, answer.answer) for answer in entry.answers]
+    if entry.status is not None:
+        names = [item.name for item in fields(CellFinished) if item.name not in ("at", "display_ids", "files")]
+        records.append(CellFinished(**{name: getattr(entry, name) for name in names}))
+    return records
+
+
 def read_log(path: Path) -> SessionHistory:
     """Read the log in a file that somebody else may be writing; as :meth:`History.read`."""
     return History(path, lambda: datetime.now(UTC)).read()

@@ -132,6 +132,19 @@ class Session:
         self._history.append(log.Said(role, name, text))
         self._sync.ask()
 
+    async def hand_in(self, files: Sequence[Path]) -> None:
+        """Put files where ``load_file`` finds them; raises UsageError or StorageError."""
+        self._check_open()
+        await self._place(files)
+
+    async def adopt(self, entries: Sequence[log.Entry]) -> None:
+        """Record what another history or a notebook says, without running anything; its cells count as imported."""
+        async with self._turn():
+            for entry in entries:
+                for record in log.records_of(entry):
+                    self._history.append(record)
+            self._sync.ask()
+
     async def info(self, story: SessionHistory | None = None) -> SessionInfo:
         """The session's state now. Who has just read its history hands it in."""
         if story is None:
@@ -158,11 +171,12 @@ class Session:
         *,
         timeout: float | None = None,  # noqa: ASYNC109  (the kernel's supervisor keeps it, not the caller's event loop)
         files: Sequence[Path] = (),
+        cell_id: str | None = None,
     ) -> AsyncGenerator[Event]:
         """Run a cell and yield its events as they come; the last one is CellFinished.
 
-        ``files`` are put where ``load_file`` finds them, first. ``timeout`` is in seconds. Who stops iterating
-        interrupts the cell; the session stays usable.
+        ``files`` are put where ``load_file`` finds them, first. ``timeout`` is in seconds. ``cell_id`` is that of an
+        imported cell that runs now. Who stops iterating interrupts the cell; the session stays usable.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -170,7 +184,7 @@ class Session:
             if queue.qsize() < _QUEUE_LIMIT or not isinstance(event, (OutputReplaced, DisplayUpdated)):
                 queue.put_nowait(event)
 
-        cell = self._ask(AskedCell(code, timeout, files, emit))
+        cell = self._ask(AskedCell(code, timeout, files, emit, cell_id))
         cell.task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -261,7 +275,7 @@ class Session:
             elif event.display_id in updates or len(updates) < limits.outputs.max_outputs:
                 updates[event.display_id] = event
 
-        cell_id = secrets.token_hex(6)
+        cell_id = cell.cell_id or secrets.token_hex(6)
 
         def note_answer(prompt: str, answer: str) -> None:
             try:
