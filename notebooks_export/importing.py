@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, cast, get_args
 
 import nbformat
+import nbformat.reader
 
 from kernel_manager import CellFinished, Event, Interpreter, Session, UsageError
 from kernel_manager.execution.result import ExecutionResult, Output, Status
 from kernel_manager.sessions.history import Answer, Cell, Entry, KernelEnded, Role, Said, SessionHistory, plain_json
 from notebooks_export.cells import about, count, is_cell_id, joined, megabytes, valid_output
-from notebooks_export.formats.sanitising import harmless
+from notebooks_export.formats.sanitising import harmless_if_active, is_plain_svg
 from notebooks_export.notebook import said_source
 
 #: The largest notebook that is opened: bytes, cells, characters of one cell.
@@ -32,14 +33,6 @@ _MAX_OUTPUTS = 500
 _SETUP = frozenset({"title", "packages", "load-file", "answers"})
 #: What outputs are taken over as: text and pictures. HTML is sanitised; scripts, widgets and the like are not taken over.
 _KINDS = re.compile(r"text/(?:plain|markdown|latex|html)|image/(?:png|jpeg|gif|webp|svg\+xml)|application/(?:geo\+)?json")
-_ACTIVE_SVG = re.compile(
-    r"<\s*(?:script|foreignObject|iframe|animate|set)\b|\son\w+\s*=|(?:href|src)\s*=\s*[\"']?\s*(?!#|data:image/)", re.I
-)
-_ACTIVE_HTML = re.compile(
-    r"<\s*/?\s*(?:script|iframe|object|embed|form|input|button|link|meta|base|svg|math|video|audio|template|frame|applet|img|image)\b"
-    r"|[\s/\"']on\w+\s*=|javascript:|vbscript:|data:text|@import|url\s*\(|expression\s*\(",
-    re.IGNORECASE,
-)
 _NO_DATE = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_NAME = 100
 
@@ -82,19 +75,19 @@ def _parsed(content: bytes, filename: str) -> Mapping[str, Any]:
     if version > 4 or version < 1:
         raise UsageError(f"{filename} is of notebook format {version}, which is not known here; save it in format 4")
     if version < 4:
-        found = _upgraded(found, filename)
+        found = _upgraded(content.decode("utf-8-sig"), version, filename)
     return cast("dict[str, Any]", plain_json(found))
 
 
-def _upgraded(found: dict[str, Any], filename: str) -> Mapping[str, Any]:
+def _upgraded(text: str, version: int, filename: str) -> Mapping[str, Any]:
     """An older notebook in format 4."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            upgraded: Mapping[str, Any] = nbformat.convert(nbformat.from_dict(found), 4)  # type: ignore[no-untyped-call]
+            upgraded: Mapping[str, Any] = nbformat.convert(nbformat.reader.reads(text), 4)  # type: ignore[no-untyped-call]
             return upgraded
     except (AttributeError, KeyError, IndexError, TypeError, ValueError, RecursionError, nbformat.ValidationError) as exc:
-        raise UsageError(f"{filename} is a damaged notebook of format {found['nbformat']}; open and save it in Jupyter") from exc
+        raise UsageError(f"{filename} is a damaged notebook of format {version}; open and save it in Jupyter") from exc
 
 
 def _cells_of(found: Mapping[str, Any], filename: str) -> list[Mapping[str, Any]]:
@@ -199,16 +192,11 @@ class _Reading:
             return output
         data = {}
         for mime, value in output["data"].items():
-            if not _KINDS.fullmatch(mime) or (mime == "image/svg+xml" and _ACTIVE_SVG.search(joined(value))):
+            if not _KINDS.fullmatch(mime) or (mime == "image/svg+xml" and not is_plain_svg(joined(value))):
                 self._leave_out("scripts, widgets and other active outputs")
             else:
-                data[mime] = harmless_html(joined(value)) if mime == "text/html" else value
+                data[mime] = harmless_if_active(joined(value)) if mime == "text/html" else value
         return {**output, "data": data} if data else None
-
-
-def harmless_html(html: str) -> str:
-    """HTML as it is if nothing in it acts or loads, else what is left of it without that."""
-    return harmless(html) if _ACTIVE_HTML.search(html) else html
 
 
 def _status(told: object, outputs: list[Output], *, ran: bool) -> Status | None:
