@@ -29,6 +29,8 @@ class Plan:
     colds: int = 3
     commands: int = 7
     interrupts: int = 7
+    exports: int = 3
+    exported_cells: int = 1_000
 
 
 QUICK = Plan(
@@ -42,6 +44,7 @@ QUICK = Plan(
     colds=1,
     commands=3,
     interrupts=3,
+    exports=1,
 )
 
 

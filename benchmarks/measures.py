@@ -12,6 +12,7 @@ from functools import partial
 from benchmarks import cells
 from benchmarks.arena import Arena, in_turns, kernels_of
 from benchmarks.contestant import CellFailedError, Contestant, Kernel
+from benchmarks.exports import export
 from benchmarks.processes import Memory, memory_of_all
 from benchmarks.row import Row
 
@@ -198,4 +199,5 @@ MEASURES: dict[str, Measure] = {
     "cold": cold,
     "command": command,
     "interrupt": interrupt,
+    "export": export,
 }

@@ -26,7 +26,7 @@ from notebooks_export.formats.markdown import to_markdown
 from notebooks_export.formats.pdf import to_pdf
 from notebooks_export.formats.percent import to_percent
 from notebooks_export.gathering import gather
-from notebooks_export.loader_package import TRACE, package_files, sources
+from notebooks_export.loader_package import TRACE, imports_of_loaders, package_files, sources
 from notebooks_export.notebook import add_to_title, notebook_bytes, to_notebook
 from notebooks_export.options import ExportOptions
 from notebooks_export.sizes import fit, without_figures, without_outputs
@@ -188,7 +188,8 @@ class _Work:
         text = "".join(output["text"] for output in result.outputs if output.get("name") == "stdout")
         try:
             told = json.loads(text.strip().splitlines()[-1])
-            return Ran(told["functions"], told["modules"]) if told["opened"] else None
+            modules = {*told["modules"], *imports_of_loaders(sources(), told["named"])}
+            return Ran({**told["named"], **told["functions"]}, modules) if told["opened"] else None
         except (ValueError, IndexError, KeyError, TypeError):
             return None
 

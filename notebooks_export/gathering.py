@@ -11,6 +11,7 @@ from kernel_manager.config import Settings
 from kernel_manager.errors import StorageError
 from kernel_manager.packages.environments import MANIFEST, Environment, Environments
 from kernel_manager.sessions.history import SessionHistory
+from kernel_manager.sessions.names import folder_name
 from kernel_manager.sessions.places import DataFolder
 from notebooks_export.data_files import data_files
 from notebooks_export.requirements import KERNEL, installed_in, requirements_of
@@ -26,7 +27,8 @@ def gather(
     ``package_folders`` are looked at besides (a user's own packages).
     """
     root = _environment_root(history, Environments(settings.environments_path))
-    installed = installed_in([*package_folders, *_site_packages(root)]) if root else Installed()
+    own = _own_packages(settings.data_dir, history.user_id, root)
+    installed = installed_in([*package_folders, *own, *_site_packages(root)]) if root else Installed()
     shelf = DataFolder(settings.data_dir).files(history.user_id) if history.user_id else None
     data = data_files(history.cells, shelf, workspace)
     kernel = installed.named(KERNEL)
@@ -47,6 +49,11 @@ def _environment_root(history: SessionHistory, environments: Environments) -> Pa
             return Environment.from_root(environments.root / history.generation).root
     current = environments.current()
     return current.root if current else None
+
+
+def _own_packages(data_dir: Path, user_id: str, root: Path | None) -> list[Path]:
+    """Where packages lie that were installed for the user, beside this generation of the environment."""
+    return [data_dir / "packages" / folder_name(user_id) / root.name / "current"] if user_id and root else []
 
 
 def _site_packages(root: Path) -> list[Path]:

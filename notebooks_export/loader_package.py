@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.resources.abc import Traversable
@@ -27,7 +28,17 @@ def _trace(calls):
     import contextlib, io, json, os, sys
 
     root = os.path.dirname(load_file.__code__.co_filename)
-    functions, modules = {}, set()
+    functions, named, modules = {}, {}, set()
+
+    def watch_names(frame):
+        # a loader may be named as "module:function", and run in a process that nobody watches
+        code = frame.f_code
+        for name in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]:
+            value = frame.f_locals.get(name)
+            if isinstance(value, str) and value.count(":") == 1 and value.replace(":", "_").isidentifier():
+                module, _, function = value.partition(":")
+                if os.path.exists(os.path.join(root, "loaders", module + ".py")):
+                    named.setdefault("loaders/" + module + ".py", set()).add(function)
 
     def watch(frame, event, argument):
         if event == "call":
@@ -36,6 +47,7 @@ def _trace(calls):
                 place = os.path.relpath(name, root).replace(os.sep, "/")
                 if frame.f_code.co_name != "<module>":
                     functions.setdefault(place, set()).add(frame.f_code.co_qualname.partition(".")[0])
+                    watch_names(frame)
             else:
                 modules.add((frame.f_globals.get("__name__") or "").partition(".")[0])
         elif event == "c_call":
@@ -54,6 +66,7 @@ def _trace(calls):
                 sys.setprofile(None)
     print(json.dumps({
         "functions": {place: sorted(names) for place, names in functions.items()},
+        "named": {place: sorted(names) for place, names in named.items()},
         "modules": sorted(modules - {""}),
         "opened": opened,
     }))
@@ -192,16 +205,14 @@ class _Pruning:
         return {path: _rendered(part) for path, part in self._parts.items() if path not in self._used} | kept
 
     def _follow_whole_modules(self) -> None:
-        """A module that is imported as one, and not for names in it, stays whole."""
+        """What is imported as a module, and not for names in it, stays whole; so does what is started by its file's name."""
         waiting = list(self._used)
         while waiting:
             path = waiting.pop()
-            for node in _relative_imports(self._trees[path]):
-                for alias in node.names:
-                    module = _targets(path, node, alias.name)[0]
-                    if module in self._trees and module not in self._used:
-                        self._used.add(module)
-                        waiting.append(module)
+            for module in (*_whole_modules(path, self._trees[path]), *_named_files(path, self._trees[path])):
+                if module in self._trees and module not in self._used:
+                    self._used.add(module)
+                    waiting.append(module)
 
     def _need_imports_of(self, path: str, tree: ast.AST) -> None:
         """Have everything there that a module, or a part of it, imports from modules that did not run."""
@@ -246,6 +257,53 @@ class _Pruning:
                             self._parts.pop(whole, None)
                         elif module in self._trees and module not in self._used:
                             self._need(module, alias.name, called=called)
+
+
+def _whole_modules(path: str, tree: ast.Module) -> Iterator[str]:
+    for node in _relative_imports(tree):
+        for alias in node.names:
+            yield _targets(path, node, alias.name)[0]
+
+
+def _named_files(path: str, tree: ast.Module) -> Iterator[str]:
+    """Modules beside this one whose file names are written out in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.endswith(".py"):
+            yield str(PurePosixPath(path).with_name(PurePosixPath(node.value).name or "x.py"))
+
+
+def imports_of_loaders(found: Mapping[str, str], ran: Mapping[str, Collection[str]]) -> set[str]:
+    """The top-level modules that these functions import, and those of their own module that they name.
+
+    What a loader imports in a process of its own is not seen when it runs.
+    """
+    modules: set[str] = set()
+    for path, names in ran.items():
+        with suppress(SyntaxError):
+            for statement in _reachable(ast.parse(found.get(path, "")), names):
+                modules |= set(_absolute_imports(statement))
+    return modules
+
+
+def _reachable(tree: ast.Module, names: Collection[str]) -> list[ast.stmt]:
+    """The definitions of these names, and of what they name in turn."""
+    waiting, seen, found = list(names), set(names), []
+    while waiting:
+        definition = _definition(tree, waiting.pop())
+        if definition is not None:
+            found.append(definition)
+            new = _names_in(definition) - seen
+            seen |= new
+            waiting += new
+    return found
+
+
+def _absolute_imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
 
 
 def _relative_imports(tree: ast.AST) -> list[ast.ImportFrom]:

@@ -27,6 +27,8 @@ TINY = Plan(
     colds=1,
     commands=1,
     interrupts=1,
+    exports=1,
+    exported_cells=4,
 )
 ROLLUP = """\
 55d0-7ffc ---p 00000000 00:00 0                          [rollup]
