@@ -43,10 +43,8 @@ class Packing:
     size: int = 0
 
 
-def choose(files: Sequence[DataFile], room: int | None) -> Packing:
-    """Choose the files that fit into ``room`` bytes (None: all); the largest are left out first."""
-    if room is None:
-        return Packing(tuple(files))
+def choose(files: Sequence[DataFile], room: int) -> Packing:
+    """Choose the files that fit into ``room`` bytes; the largest are left out first."""
     chosen: set[str] = set()
     used = 0
     for file in sorted(files, key=lambda file: (file.size, file.place)):

@@ -93,12 +93,6 @@ def mentions_load_file(code: str) -> bool:
     return re.search(r"\bload_file\b", code) is not None
 
 
-def defines_load_file(code: str) -> bool:
-    """Whether a cell gives the name ``load_file`` to a function of its own."""
-    tree = parse(code)
-    return tree is not None and any(isinstance(node, ast.FunctionDef) and node.name == _LOAD_FILE for node in tree.body)
-
-
 def literals(code: str) -> set[str]:
     """The short texts that a cell has written out: one of them may be the name of a file."""
     tree = parse(code)

@@ -35,6 +35,8 @@ from notebooks_export.verification import Verification, fresh_session, verify
 
 #: Room for what is added after the notebook was fitted: notes in the title.
 _RESERVE = 4_000
+#: The most that a bundle has when nobody says how much it may have, in bytes: it is made in memory.
+MAX_BUNDLE = 250_000_000
 #: The share of a limited bundle that data may not push the notebook out of.
 _NOTEBOOK_SHARE = 0.8
 
@@ -196,9 +198,7 @@ class _Work:
     # --- into the size ----------------------------------------------------------------------------------------------
 
     def _packed(self, nb: NotebookNode, ran: Ran | None) -> Packing:
-        limit = self._options.max_bytes
-        if limit is None:
-            return choose(self._surroundings.data, None)
+        limit = self._options.max_bytes or MAX_BUNDLE
         room = limit - _compressed(self._package(ran)) - _RESERVE
         packing = choose(self._surroundings.data, room - min(_compressed_notebook(nb), int(room * _NOTEBOOK_SHARE)))
         if packing.left_out:

@@ -54,7 +54,7 @@ def requirements_text(requirements: Iterable[Requirement], python_version: str |
 
 
 def _template(name: str) -> str:
-    return resources.files("notebooks_export").joinpath("templates", f"{name}.txt").read_text(encoding="utf-8")
+    return resources.files("notebooks_export").joinpath("templates", f"{name}.txt").read_text(encoding="utf-8").rstrip("\n")
 
 
 def _lines(items: Iterable[str]) -> str:
