@@ -32,6 +32,8 @@ class Plan:
     bombed: int = 40
     installs: int = 5
     checks: int = 200
+    exports: int = 3
+    exported_cells: int = 1_000
 
 
 QUICK = Plan(
@@ -48,6 +50,7 @@ QUICK = Plan(
     bombed=20,
     installs=2,
     checks=50,
+    exports=1,
 )
 
 

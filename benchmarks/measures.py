@@ -12,6 +12,7 @@ from functools import partial
 from benchmarks import cells
 from benchmarks.arena import Arena, in_turns, kernels_of
 from benchmarks.contestant import CellFailedError, Contestant, Kernel
+from benchmarks.exports import export
 from benchmarks.processes import Memory, memory_of_all
 from benchmarks.row import Row
 from kernel_manager import Settings
@@ -268,4 +269,5 @@ MEASURES: dict[str, Measure] = {
     "jail": jail,
     "bombs": bombs,
     "packages": packages,
+    "export": export,
 }

@@ -87,6 +87,13 @@ class Interpreter:
         """Return every session of the data folder."""
         return await self._manager.infos()
 
+    async def remove_session(self, user_id: str | int, session_id: str) -> None:
+        """End a session's kernel and delete everything of it; files that were handed in stay.
+
+        Raises UnknownSessionError if there is none, StorageError if it cannot be deleted.
+        """
+        await self._manager.remove(user_id, session_id)
+
     async def stop_all(self) -> int:
         """End every kernel and the zygote; return the number of kernels."""
         return await self._manager.stop_all()

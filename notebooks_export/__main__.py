@@ -1,25 +1,27 @@
-"""``python -m notebooks_export``: a history file becomes a notebook."""
+"""``python -m notebooks_export``: write the notebook of a history."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
-from kernel_manager.errors import ThreadbookError, UsageError
+from kernel_manager import Settings, ThreadbookError, UsageError, open_interpreter
 from kernel_manager.sessions.history import History, SessionHistory
-from kernel_manager.sessions.names import folder_name
-from notebooks_export.notebook import to_notebook, write_notebook
+from notebooks_export.arguments import add_export_options, export_options
+from notebooks_export.exporting import Export, export_history
+from notebooks_export.options import ExportOptions
 
 
 class _OneLineParser(argparse.ArgumentParser):
     """A parser whose errors take one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see {self.prog} --help\n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -27,15 +29,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         history = _read(options.history)
-        out = options.out or Path(f"{folder_name(history.session_id or options.history.stem)}.ipynb")
-        write_notebook(to_notebook(history), out)
+        workspace = options.history.resolve().parent / "workspace"
+        export = asyncio.run(_export(history, export_options(options), workspace if workspace.is_dir() else None))
+        out = export.write(options.out)
     except (ThreadbookError, OSError, ValueError) as exc:
-        sys.stderr.write(f"notebooks_export: {' '.join(str(exc).split())}\n")
+        _say(str(exc))
         return 2
-    if history.damaged_lines:
-        sys.stderr.write(f"notebooks_export: {history.damaged_lines} damaged lines were left out\n")
+    for line in lines_about(export):
+        _say(line)
     sys.stdout.write(f"{out}\n")
     return 0
+
+
+def lines_about(export: Export) -> list[str]:
+    """What a person should know about an export."""
+    lines = list(export.notes)
+    if export.verification is not None:
+        lines.append(export.verification.sentence)
+    return lines
+
+
+async def _export(history: SessionHistory, options: ExportOptions, workspace: Path | None) -> Export:
+    settings = Settings.load()
+    if not (options.verify or options.clean or options.bundle):
+        return await export_history(history, options, settings, workspace=workspace)
+    async with open_interpreter(settings, progress=_say) as interpreter:
+        return await export_history(history, options, settings, workspace=workspace, interpreter=interpreter)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"notebooks_export: {' '.join(line.split())}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("history", metavar="HISTORY.jsonl", type=Path, help="the history.jsonl in a session's folder")
     default = "default: the session's name, in the current folder"
-    parser.add_argument("-o", dest="out", metavar="OUT.ipynb", type=Path, help=f"where to write; {default}")
+    parser.add_argument("-o", "--output", dest="out", metavar="PATH", type=Path, help=f"where to write; {default}")
+    add_export_options(parser)
     return parser
 
 

@@ -31,6 +31,8 @@ TINY = Plan(
     bombed=1,
     installs=1,
     checks=2,
+    exports=1,
+    exported_cells=4,
 )
 ROLLUP = """\
 55d0-7ffc ---p 00000000 00:00 0                          [rollup]

@@ -45,16 +45,23 @@ class Manners:
 
 
 async def run_cell(
-    session: Session, code: str, printer: Printer, manners: Manners, *, limit: float | None = None, files: Sequence[Path] = ()
+    session: Session,
+    code: str,
+    printer: Printer,
+    manners: Manners,
+    *,
+    limit: float | None = None,
+    files: Sequence[Path] = (),
+    cell_id: str | None = None,
 ) -> ExecutionResult:
-    """Run a cell to its end and return its result. ``limit`` is how many seconds its code may run.
+    """Run a cell to its end and return its result. ``limit`` is in seconds of code running, ``cell_id`` an imported cell's.
 
     Raises :class:`GivenUpError` when the person gives it up; nothing of it runs any more then. Raises :class:`StorageError` when
     its output could not be written, for which it is interrupted. When whoever read the output has gone, it
     is interrupted as well, and its result is returned.
     """
     cell = _Cell(session, printer, manners)
-    events = session.run(code, timeout=limit, files=files)
+    events = session.run(code, timeout=limit, files=files, cell_id=cell_id)
     with on_interrupt(cell.interrupted):
         return await cell.follow(events)
 

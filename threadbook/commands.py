@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from notebooks_export.arguments import add_export_options
 from threadbook.arguments import (
     Commands,
     OneLineParser,
@@ -33,6 +34,7 @@ def build_parser() -> OneLineParser:
         _sessions,
         _attach,
         _export,
+        _import,
         _stop,
         _env,
         _kernelspec,
@@ -140,13 +142,36 @@ def _export(commands: Commands[OneLineParser]) -> None:
     parser = add_command(
         commands,
         "export",
-        "threadbook.sessions:export",
+        "threadbook.notebooks:export",
         about="Write a session as a notebook and print its path.",
-        examples=["threadbook export -o analysis.ipynb", "threadbook export --session sales"],
+        examples=[
+            "threadbook export -o analysis.ipynb",
+            "threadbook export --session sales --bundle --verify",
+            "threadbook export --format html --max-size 10",
+        ],
     )
+    add_export_options(parser)
     add_session_options(parser)
     default = "(default: the session's name, in the current folder)"
     parser.add_argument("-o", "--output", type=Path, metavar="PATH", help=f"where to write it {default}")
+
+
+def _import(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "import",
+        "threadbook.notebooks:import_",
+        about="Open a notebook as a new session and print its name.",
+        examples=["threadbook import analysis.ipynb", "threadbook import analysis.ipynb --file sales.csv --run"],
+        more="Its cells are shown, its Markdown becomes context; nothing runs without --run or --up-to.",
+    )
+    parser.add_argument("notebook", type=Path, metavar="FILE.ipynb", help="the notebook, of format 3 or 4")
+    parser.add_argument("--user", default="local", metavar="ID", help="whose session (default: %(default)s)")
+    parser.add_argument("--session", metavar="ID", help="its name, which must be new (default: after the notebook)")
+    add_file_option(parser)
+    running = parser.add_mutually_exclusive_group()
+    running.add_argument("--run", action="store_true", help="run all cells; one that fails ends it")
+    running.add_argument("--up-to", type=int, metavar="N", help="run the cells up to the N-th")
 
 
 def _stop(commands: Commands[OneLineParser]) -> None:

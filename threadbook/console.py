@@ -22,7 +22,6 @@ from threadbook.piped import LineReader, next_cell
 from threadbook.printing import CellPrinter
 from threadbook.questions import asker
 from threadbook.run import existing_files
-from threadbook.sessions import save_notebook
 from threadbook.terminal import Terminal
 
 
@@ -160,7 +159,12 @@ class _Console:
         self._terminal.line(f"handed in with the next cell; load_file({path.name!r}) opens it", "stdout")
 
     async def _export(self, argument: str) -> None:
-        path = await save_notebook(self._session, _path(argument) if argument else None)
+        from notebooks_export.exporting import export_session
+
+        made = await export_session(self._interpreter, self._session)
+        for note in made.notes:
+            self._terminal.line(app.one_line(note))
+        path = made.write(_path(argument) if argument else None)
         self._terminal.line(f"notebook: {path}", "stdout")
 
     async def _restart(self, _: str) -> None:

@@ -1,4 +1,4 @@
-"""``threadbook sessions``, ``attach``, ``export`` and ``stop``: the sessions there are."""
+"""``threadbook sessions``, ``attach`` and ``stop``: the sessions there are."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import json
 import sys
 from collections.abc import Iterable
 from datetime import datetime
-from pathlib import Path
 
 from kernel_manager.execution.artifacts import shown_name
-from kernel_manager.sessions.names import folder_name
-from kernel_manager.sessions.session import Session, SessionInfo
+from kernel_manager.sessions.session import SessionInfo
 from threadbook import app
 from threadbook.interrupts import on_interrupt
 from threadbook.table import aligned
@@ -65,26 +63,6 @@ async def attach(options: argparse.Namespace) -> int:
         app.report(f"the console ended with status {status}; the kernel goes on")
         return app.SERVICE_FAILED
     return app.OK
-
-
-async def export(options: argparse.Namespace) -> int:
-    """Write the notebook and print its path."""
-    async with app.open_interpreter() as interpreter:
-        session = await interpreter.session(options.user, options.session, create=False)
-        print(shown_name(str(await save_notebook(session, options.output))))
-    return app.OK
-
-
-async def save_notebook(session: Session, path: Path | None) -> Path:
-    """Write the session's notebook, by default under the session's name in the current folder; return its path."""
-    from notebooks_export.notebook import to_notebook, write_notebook
-
-    history = await asyncio.to_thread(session.read_history)
-    target = path or Path(f"{folder_name(session.session_id)}.ipynb")
-    write_notebook(to_notebook(history), target)
-    if history.damaged_lines:
-        app.report(f"{history.damaged_lines} damaged lines of the history were left out")
-    return target
 
 
 async def stop(options: argparse.Namespace) -> int:

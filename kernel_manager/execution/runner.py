@@ -43,6 +43,8 @@ MAX_CAUSE = 1_000
 LEFT_CAUSE = "the cell called exit() or quit(), which ended its kernel; the session's variables are lost"
 
 Emit = Callable[[Event], None]
+#: Gets the prompt of an ``input()`` and the answer that the code is about to get; never those of ``getpass()``.
+OnAnswer = Callable[[str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,19 @@ class CellLimits:
 class CellRun:
     """One execution of one cell: :meth:`prepare` and :meth:`send`, or :meth:`resume`; then await :meth:`finished`."""
 
-    def __init__(self, kernel: LiveKernel, channels: Channels, limits: CellLimits, emit: Emit) -> None:
+    def __init__(
+        self,
+        kernel: LiveKernel,
+        channels: Channels,
+        limits: CellLimits,
+        emit: Emit,
+        on_answer: OnAnswer = lambda _prompt, _answer: None,
+    ) -> None:
         self._kernel = kernel
         self._channels = channels
         self._limits = limits
         self._emit = emit
+        self._on_answer = on_answer
         self._loop = asyncio.get_running_loop()
         self.collector = OutputCollector(limits.outputs)
         self.msg_id = ""
@@ -230,19 +240,22 @@ class CellRun:
         if self._done.done():
             return
         content = request["content"]
+        prompt = str(content.get("prompt", ""))[:MAX_PROMPT]
+        password = content.get("password") is not False
 
         def deliver(value: str | None) -> None:
             self._questions.discard(question)
-            self._on_answer(request, value)
+            if self._done.done() or not self._kernel.alive:
+                return
+            if value is not None and not password:
+                self._on_answer(prompt, value)
+            self._deliver(request, value)
 
         question = Question(self._limits.input_timeout, deliver)
         self._questions.add(question)
-        prompt = clean_text(str(content.get("prompt", ""))[:MAX_PROMPT])
-        self._emit(InputRequested(prompt, content.get("password") is True, question.answer))
+        self._emit(InputRequested(clean_text(prompt), content.get("password") is True, question.answer))
 
-    def _on_answer(self, request: Message, value: str | None) -> None:
-        if self._done.done() or not self._kernel.alive:
-            return
+    def _deliver(self, request: Message, value: str | None) -> None:
         if not self._questions:
             self._clock.resume()
         self._channels.answer_input(value, request)

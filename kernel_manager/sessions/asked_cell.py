@@ -17,10 +17,11 @@ Emit = Callable[[Event], None]
 
 
 class AskedCell:
-    """See the module. ``timeout`` is in seconds, None for the setting's; events go to ``emit``."""
+    """See the module. ``timeout`` is in seconds, None for the setting's; events go to ``emit``. New cells have no ``cell_id``."""
 
-    def __init__(self, code: str, timeout: float | None, files: Sequence[Path], emit: Emit) -> None:
+    def __init__(self, code: str, timeout: float | None, files: Sequence[Path], emit: Emit, cell_id: str | None = None) -> None:
         self.code = code
+        self.cell_id = cell_id
         self.timeout = timeout
         self.files = files
         self.emit = emit

@@ -50,6 +50,10 @@ class CellLog:
         self._lock.note(cell)
         self._history.append(log.CellStarted(cell.cell_id, code, cell.msg_id, cell.kernel_id, source=source))
 
+    def answered(self, cell_id: str, prompt: str, answer: str) -> None:
+        """The code of a running cell gets an answer from ``input()``."""
+        self._history.append(log.InputAnswered(cell_id, prompt, answer))
+
     def ended(self, cell_id: str, result: ExecutionResult, display_ids: Mapping[str, list[int]]) -> None:
         """A cell is over."""
         self._history.append(log.CellFinished.of(cell_id, result, display_ids))

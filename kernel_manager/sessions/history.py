@@ -26,9 +26,16 @@ from kernel_manager.execution.result import ExecutionResult, Output, Status, Wri
 VERSION = 1
 #: The longest line that is written or read, in bytes.
 MAX_LINE_BYTES = 256 * 2**20
+#: The longest text of one :class:`Said`, and the longest name, in characters; what is longer is cut, with a note.
+MAX_SAID = 200_000
+MAX_NAME = 200
+#: The longest prompt and the longest answer of one :class:`InputAnswered`, in characters.
+MAX_ANSWER = 10_000
 
-Source = Literal["run", "attach"]
-Role = Literal["user", "assistant"]
+#: ``run``: by this service. ``attach``: by another Jupyter client. ``import``: taken over from a notebook, not run here.
+Source = Literal["run", "attach", "import"]
+#: ``note`` is text that nobody said in this conversation: the Markdown of an imported notebook, for example.
+Role = Literal["user", "assistant", "note"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +104,15 @@ class CellFinished(Record):
 
 
 @dataclass(frozen=True, slots=True)
+class InputAnswered(Record):
+    """An answer that the code of a running cell got from ``input()``. Those to ``getpass()`` are never recorded."""
+
+    cell_id: str
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class DisplayUpdated(Record):
     """A display of cells that had finished before this record was updated."""
 
@@ -107,14 +123,17 @@ class DisplayUpdated(Record):
 
 @dataclass(frozen=True, slots=True)
 class Said(Record):
-    """Something that a person or the assistant said."""
+    """Something that was said: by a person, by the assistant, or in an imported notebook.
+
+    ``name`` is the display name of who said it (for a note: where it comes from), ``text`` is Markdown as it was.
+    """
 
     role: Role
     name: str
     text: str
 
 
-AnyRecord = SessionCreated | KernelStarted | KernelEnded | CellStarted | CellFinished | DisplayUpdated | Said
+AnyRecord = SessionCreated | KernelStarted | KernelEnded | CellStarted | CellFinished | InputAnswered | DisplayUpdated | Said
 
 _KINDS: dict[str, type[AnyRecord]] = {
     "session_created": SessionCreated,
@@ -122,6 +141,7 @@ _KINDS: dict[str, type[AnyRecord]] = {
     "kernel_ended": KernelEnded,
     "cell_started": CellStarted,
     "cell_finished": CellFinished,
+    "input_answered": InputAnswered,
     "display_updated": DisplayUpdated,
     "said": Said,
 }
@@ -129,11 +149,20 @@ _KIND_NAMES = {kind: name for name, kind in _KINDS.items()}
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What ``input(prompt)`` returned."""
+
+    prompt: str
+    answer: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cell:
     """One cell: what was run and, once it is over, what came of it.
 
     ``status`` and ``finished_at`` are None until the cell is over. Displays that later cells updated are in
-    ``outputs`` as they became. If the line of the cell's start is damaged, ``code`` is empty.
+    ``outputs`` as they became. ``answers`` are those to ``input()``, in order. If the line of the cell's start is
+    damaged, ``code`` is empty. A cell whose ``source`` is ``import`` did not run here: it is as its notebook had it.
     """
 
     cell_id: str
@@ -152,6 +181,7 @@ class Cell:
     duration_s: float = 0.0
     cause: str | None = None
     state_lost: bool = False
+    answers: list[Answer] = field(default_factory=list)
 
 
 Entry = Cell | Said | KernelEnded
@@ -162,7 +192,8 @@ class SessionHistory:
     """What a log says, in order. ``session_id`` and ``user_id`` are empty if the log does not say.
 
     ``unfinished`` is the last cell if it is not known to be over. ``damaged_lines`` counts lines that could
-    not be read; a last line that is still without its end is not among them.
+    not be read; a last line that is still without its end is not among them. ``generation`` is that of the
+    environment of the last kernel.
     """
 
     session_id: str = ""
@@ -173,6 +204,7 @@ class SessionHistory:
     unfinished: Cell | None = None
     damaged_lines: int = 0
     last_kernel_id: str | None = None
+    generation: str | None = None
 
 
 class History:
@@ -253,12 +285,25 @@ class History:
 
     def _line(self, record: AnyRecord) -> bytes:
         at = self._clock()
+        record = _bounded(record)
         line = encode(record, at)
         if len(line) > self._max_line_bytes:
             line = encode(_shortened(record, len(line), self._max_line_bytes), at)
         if len(line) > self._max_line_bytes:
             raise StorageError(f"A record of {len(line)} bytes does not fit into a line of {self._path}; make the cell smaller.")
         return line
+
+
+def records_of(entry: Entry) -> list[AnyRecord]:
+    """The records that take an entry over into another history: a cell as an imported one, which did not run there."""
+    if not isinstance(entry, Cell):
+        return [entry]
+    records: list[AnyRecord] = [CellStarted(entry.cell_id, entry.code, "", "", source="import")]
+    records += [InputAnswered(entry.cell_id, answer.prompt, answer.answer) for answer in entry.answers]
+    if entry.status is not None:
+        names = [item.name for item in fields(CellFinished) if item.name not in ("at", "display_ids", "files")]
+        records.append(CellFinished(**{name: getattr(entry, name) for name in names}))
+    return records
 
 
 def read_log(path: Path) -> SessionHistory:
@@ -335,6 +380,20 @@ def plain_json(value: Any, depth: int = 0) -> Any:
 
 def _dump(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode() + b"\n"
+
+
+def _bounded(record: AnyRecord) -> AnyRecord:
+    """The record with texts of people no longer than they may be."""
+    match record:
+        case Said():
+            name = " ".join(record.name[: 2 * MAX_NAME].split())[:MAX_NAME]
+            left_out = len(record.text) - MAX_SAID
+            text = record.text if left_out <= 0 else f"{record.text[:MAX_SAID]}\n[{left_out:,} more characters were not kept]"
+            return replace(record, name=name, text=text)
+        case InputAnswered():
+            return replace(record, prompt=record.prompt[:MAX_ANSWER], answer=record.answer[:MAX_ANSWER])
+        case _:
+            return record
 
 
 def _shortened(record: AnyRecord, size: int, limit: int) -> AnyRecord:
@@ -454,6 +513,8 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "role": _one_of(*get_args(Role)),
     "name": _text,
     "text": _text,
+    "prompt": _text,
+    "answer": _text,
 }
 
 
@@ -466,6 +527,7 @@ class _Fold:
         self._cell_places: dict[str, int] = {}
         self._displays: dict[str, list[Output]] = {}
         self._kernel_id: str | None = None
+        self._generation: str | None = None
         self._damaged_lines = 0
 
     def add_line(self, line: bytes | None) -> None:
@@ -494,6 +556,7 @@ class _Fold:
             unfinished=cells[-1] if cells and cells[-1].finished_at is None else None,
             damaged_lines=self._damaged_lines,
             last_kernel_id=self._kernel_id,
+            generation=self._generation,
         )
 
     def _add(self, record: AnyRecord | None) -> None:
@@ -501,25 +564,41 @@ class _Fold:
             case SessionCreated():
                 self._created = self._created or record
             case KernelStarted():
-                self._kernel_id = record.kernel_id
+                self._kernel_id, self._generation = record.kernel_id, record.generation
             case CellStarted():
                 self._start(record)
             case CellFinished():
                 self._finish(record)
+            case InputAnswered():
+                self._answer(record)
             case DisplayUpdated():
                 self._update_displays(record)
             case Said() | KernelEnded():
                 self._entries.append(record)
 
     def _start(self, record: CellStarted) -> None:
-        self._kernel_id = record.kernel_id
+        if record.source != "import":
+            self._kernel_id = record.kernel_id
         started = {item.name: getattr(record, item.name) for item in fields(record) if item.name != "at"}
         place = self._cell_places.get(record.cell_id)
-        if place is not None and isinstance(cell := self._entries[place], Cell) and cell.finished_at is None:
-            self._entries[place] = replace(cell, **started)  # it was run again, as nothing of it had taken effect
+        earlier = None if place is None else self._entries[place]
+        if place is not None and isinstance(earlier, Cell) and earlier.source != "import" and earlier.finished_at is None:
+            self._entries[place] = replace(earlier, **started)  # it was run again, as nothing of it had taken effect
             return
-        self._cell_places[record.cell_id] = len(self._entries)
-        self._entries.append(Cell(started_at=_date(record), **started))
+        self._put(Cell(started_at=_date(record), **started))
+
+    def _put(self, cell: Cell) -> None:
+        """Add a cell; an imported one that runs now takes its own place, unless something ran after it already."""
+        place = self._cell_places.get(cell.cell_id)
+        imported = None if place is None else self._entries[place]
+        if place is not None and isinstance(imported, Cell) and imported.source == "import":
+            if not any(isinstance(entry, Cell) and entry.source != "import" for entry in self._entries[place:]):
+                self._entries[place] = cell
+                return
+            del self._entries[place]
+            self._cell_places = {entry.cell_id: at for at, entry in enumerate(self._entries) if isinstance(entry, Cell)}
+        self._cell_places[cell.cell_id] = len(self._entries)
+        self._entries.append(cell)
 
     def _finish(self, record: CellFinished) -> None:
         if record.cell_id not in self._cell_places:
@@ -530,6 +609,12 @@ class _Fold:
         result = {item.name: getattr(record, item.name) for item in fields(record) if item.name != "at"}
         self._entries[place] = replace(cell, finished_at=_date(record), **result)
         self._register_displays(record)
+
+    def _answer(self, record: InputAnswered) -> None:
+        place = self._cell_places.get(record.cell_id)
+        cell = None if place is None else self._entries[place]
+        if isinstance(cell, Cell):
+            cell.answers.append(Answer(record.prompt, record.answer))
 
     def _register_displays(self, record: CellFinished) -> None:
         for display_id, places in record.display_ids.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 from collections.abc import AsyncIterator
 from weakref import WeakValueDictionary
 
@@ -46,6 +47,18 @@ class SessionManager:
         session.create()
         self._kept.add(session)
         return session
+
+    async def remove(self, user_id: str | int, session_id: str) -> None:
+        """End a session's kernel and delete everything of it, its history included."""
+        session = await self.get(user_id, session_id, create=False)
+        await session.stop()
+        self._kept.discard(session)
+        self._sessions.pop((session.user_id, session.session_id), None)
+        await session.aclose()
+        try:
+            await asyncio.to_thread(shutil.rmtree, session.folder)
+        except OSError as exc:
+            raise StorageError(f"{session.folder} cannot be removed ({exc.strerror or exc}); remove it by hand") from exc
 
     def _session(self, user: str, name: str) -> Session:
         session = self._sessions.get((user, name))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from kernel_manager.execution.channels import Channels
 from kernel_manager.execution.events import DisplayUpdated, Event, InputRequested, OutputAdded
@@ -16,11 +18,13 @@ from kernel_manager.sessions.asked_cell import AskedCell
 class SentCell:
     """See the module. ``updates`` are displays of earlier cells that it changed, by ``display_id``.
 
-    An error about a missing package is held back, as the cell may run again and then well.
+    An error about a missing package is held back, as the cell may run again and then well. ``note_answer`` gets the cell's id,
+    and the prompt and the answer of each ``input()``.
     """
 
-    def __init__(self, cell_id: str, cell: AskedCell, limits: CellLimits) -> None:
+    def __init__(self, cell_id: str, cell: AskedCell, limits: CellLimits, note_answer: Callable[[str, str, str], None]) -> None:
         self.cell_id = cell_id
+        self._note_answer = note_answer
         self.cell = cell
         self.limits = limits
         self.updates: dict[str, DisplayUpdated] = {}
@@ -36,7 +40,7 @@ class SentCell:
 
     def new_run(self, kernel: LiveKernel, channels: Channels) -> CellRun:
         """Make the request, to be written down before :meth:`send`."""
-        self._run = CellRun(kernel, channels, self.limits, self._take)
+        self._run = CellRun(kernel, channels, self.limits, self._take, partial(self._note_answer, self.cell_id))
         self._run.prepare(self.cell.code)
         return self._run
 

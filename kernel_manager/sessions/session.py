@@ -124,6 +124,30 @@ class Session:
         """Everything that was run here, and what came of it."""
         return self._cell_log.read()
 
+    def say(self, role: log.Role, name: str, text: str) -> None:
+        """Record what somebody said, so that notebooks and contexts have it; raises StorageError.
+
+        ``name`` is the display name (cut at 200 characters), ``text`` is Markdown (cut at 200,000, with a note). It needs
+        no turn: what is said while a cell runs comes after that cell in the notebook.
+        """
+        self._check_open()
+        self.create()
+        self._history.append(log.Said(role, name, text))
+        self._sync.ask()
+
+    async def hand_in(self, files: Sequence[Path]) -> None:
+        """Put files where ``load_file`` finds them; raises UsageError or StorageError."""
+        self._check_open()
+        await self._place(files)
+
+    async def adopt(self, entries: Sequence[log.Entry]) -> None:
+        """Record what another history or a notebook says, without running anything; its cells count as imported."""
+        async with self._turn():
+            for entry in entries:
+                for record in log.records_of(entry):
+                    self._history.append(record)
+            self._sync.ask()
+
     async def info(self, story: SessionHistory | None = None) -> SessionInfo:
         """The session's state now. Who has just read its history hands it in."""
         if story is None:
@@ -150,11 +174,12 @@ class Session:
         *,
         timeout: float | None = None,  # noqa: ASYNC109  (the kernel's supervisor keeps it, not the caller's event loop)
         files: Sequence[Path] = (),
+        cell_id: str | None = None,
     ) -> AsyncGenerator[Event]:
         """Run a cell and yield its events as they come; the last one is CellFinished.
 
-        ``files`` are put where ``load_file`` finds them, first. ``timeout`` is in seconds. Who stops iterating
-        interrupts the cell; the session stays usable.
+        ``files`` are put where ``load_file`` finds them, first. ``timeout`` is in seconds. ``cell_id`` is that of an
+        imported cell that runs now. Who stops iterating interrupts the cell; the session stays usable.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -162,7 +187,7 @@ class Session:
             if queue.qsize() < _QUEUE_LIMIT or not isinstance(event, (OutputReplaced, DisplayUpdated)):
                 queue.put_nowait(event)
 
-        cell = self._ask(AskedCell(code, timeout, files, emit))
+        cell = self._ask(AskedCell(code, timeout, files, emit, cell_id))
         cell.task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -263,7 +288,7 @@ class Session:
     async def _run_cell(self, cell: AskedCell, packages: CellPackages, notes: Sequence[str]) -> ExecutionResult:
         limits = self._limits(cell.timeout)
         before = snapshot(self.workspace, self._artifact_limits())
-        sending = SentCell(secrets.token_hex(6), cell, limits)
+        sending = SentCell(cell.cell_id or secrets.token_hex(6), cell, limits, self._note_answer)
         self._kernel.mark_used()
         result = await self._send(sending)
         if await packages.after(result):
@@ -280,6 +305,12 @@ class Session:
         self._sync.ask()
         await self._settle_kernel(told=result.state_lost)
         return result
+
+    def _note_answer(self, cell_id: str, prompt: str, answer: str) -> None:
+        try:
+            self._cell_log.answered(cell_id, prompt, answer)
+        except StorageError as exc:
+            logger.warning("session %s: an answer to input() is not in the history: %s", self.session_id, exc)
 
     async def _send(self, sending: SentCell) -> ExecutionResult:
         kernel, channels = self._kernel.connection()

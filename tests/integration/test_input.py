@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kernel_manager import CellStarted, InputRequested, OutputAdded, Session, Settings
+from kernel_manager.sessions.history import Answer, Cell, Said
 from tests.integration.following import Follower, session_with, written
 from tests.integration.support import value
 
@@ -133,3 +134,41 @@ async def test_the_debugger_can_be_talked_to(session: Session) -> None:
     result = await follower.result()
     assert "42" in written(result)
     assert value(result) == "42"
+
+
+async def test_answers_are_recorded_and_passwords_are_not(session: Session) -> None:
+    code = "from getpass import getpass\n[input('a? '), len(getpass('Token: ')), input()]"
+    answers = {"a? ": "first é", "Token: ": "hunter2-never-kept", "": "third"}
+    result = await Follower(session, code, answer=answers.__getitem__).result()
+    assert value(result) == "['first é', 18, 'third']"
+    (cell,) = session.read_history().cells
+    assert cell.answers == [Answer("a? ", "first é"), Answer("", "third")]
+    everything = [path for path in session.folder.parent.parent.parent.parent.rglob("*") if path.is_file()]
+    assert session.folder / "history.jsonl" in everything
+    assert not [path for path in everything if b"hunter2-never-kept" in path.read_bytes()]
+
+
+async def test_what_nobody_answered_is_not_recorded_as_an_answer(session: Session) -> None:
+    await Follower(session, "input('x')", answer=lambda prompt: None).result()
+    assert session.read_history().cells[0].answers == []
+
+
+async def test_what_is_said_is_in_the_history_between_the_cells(session: Session) -> None:
+    session.say("user", "Ann", "Add one and one.")
+    await session.execute("1 + 1")
+    session.say("assistant", "Threadbook", "It is **2**.")
+    said, cell, answer = session.read_history().entries
+    assert (said, answer) == (Said("user", "Ann", "Add one and one."), Said("assistant", "Threadbook", "It is **2**."))
+    assert isinstance(cell, Cell)
+
+
+async def test_one_may_say_something_while_a_cell_runs(session: Session) -> None:
+    follower = Follower(session, "input('x')", answer=None)
+    question = await follower.event(InputRequested)
+    session.say("user", "Ann", "wait")
+    question.answer("go")
+    await follower.result()
+    cell, said = session.read_history().entries
+    assert isinstance(cell, Cell)
+    assert cell.status == "ok"
+    assert said == Said("user", "Ann", "wait")

@@ -32,7 +32,10 @@ from kernel_manager.sessions.history import (
 )
 from notebooks_export import to_notebook, write_notebook
 from notebooks_export.__main__ import main
-from notebooks_export.notebook import LOAD_FILE_FALLBACK
+from notebooks_export.setup_cells import load_file_cell
+from notebooks_export.surroundings import Surroundings
+
+LOAD_FILE_FALLBACK = load_file_cell(Surroundings())["source"]
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FIGURE = {"output_type": "display_data", "data": {"image/png": "iVBORw0KGgo=\n", "text/plain": "<Figure>"}, "metadata": {}}
@@ -122,7 +125,8 @@ def test_a_cell_that_was_ended_says_why_in_one_line(status: Status) -> None:
         "name": "stderr",
         "text": "[Out of memory. The session's variables were lost.]\n",
     }
-    assert made.metadata.tags == ["raises-exception"]
+    stopped = [] if status == "error" else ["skip-execution"]
+    assert made.metadata.tags == ["raises-exception", *stopped]
 
 
 @pytest.mark.parametrize("status", [*(status for status in get_args(Status) if status != "ok"), None])
@@ -161,7 +165,7 @@ def test_cell_ids_come_from_the_cells_and_stay_when_the_session_goes_on() -> Non
     entries: list[Entry] = [cell(1), Said("user", "Ann", "hi"), cell(2)]
     before = [item.id for item in to_notebook(session(*entries)).cells]
     after = [item.id for item in to_notebook(session(*entries, cell(3))).cells]
-    assert before == ["title", "000000000001", "said-1", "000000000002"]
+    assert before == ["title", "000000000001", "said-81255a0cc289", "000000000002"]
     assert after[:4] == before
 
 
@@ -276,7 +280,7 @@ def test_any_history_makes_a_valid_notebook_that_survives_the_disk(history: Sess
     assert nbformat.reads(text.encode().decode(), as_version=4) == notebook  # type: ignore[no-untyped-call]
     json.loads(text, parse_constant=pytest.fail)
     shown = [item for item in history.entries if not isinstance(item, KernelEnded)]
-    assert len([item for item in notebook.cells if "threadbook" in item.metadata]) == len(shown)
+    assert len([item for item in notebook.cells if "part" not in item.metadata.threadbook]) == len(shown)
 
 
 @settings(max_examples=30, deadline=None)
@@ -378,7 +382,7 @@ def test_a_failed_write_keeps_the_old_file_and_says_what_to_do(tmp_path: Path, m
     def fail(fd: int) -> None:
         raise OSError(28, os.strerror(28))
 
-    monkeypatch.setattr("notebooks_export.notebook.os.fsync", fail)
+    monkeypatch.setattr("notebooks_export.disk.os.fsync", fail)
     with pytest.raises(StorageError, match="No space left on device; free space"):
         write_notebook(to_notebook(session()), path)
     assert path.read_text() == "old"

@@ -73,7 +73,13 @@ class FakeSession:
     done: list[str] = field(default_factory=list)
     was_interrupted: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self, code: str, *, timeout: float | None = None, files: Sequence[Path] = ()) -> AsyncGenerator[Event]:
+    @property
+    def workspace(self) -> Path:
+        return self.folder / "workspace"
+
+    async def run(
+        self, code: str, *, timeout: float | None = None, files: Sequence[Path] = (), cell_id: str | None = None
+    ) -> AsyncGenerator[Event]:
         self.ran.append((code, timeout, list(files)))
         try:
             for step in self.cells.pop(0) if self.cells else cell_of():

@@ -27,6 +27,7 @@ COMMANDS = {
     "sessions": ["sessions"],
     "attach": ["attach"],
     "export": ["export"],
+    "import": ["import", "x.ipynb"],
     "stop": ["stop"],
     "env build": ["env", "build"],
     "env status": ["env", "status"],

@@ -293,10 +293,48 @@ class TestSessions:
         assert (done.returncode, done.stdout) == (0, f"{target}\n")
         notebook = nbformat.read(target, as_version=4)  # type: ignore[no-untyped-call]
         nbformat.validate(notebook)
-        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        code = [cell for cell in notebook.cells if cell.cell_type == "code" and "part" not in cell.metadata.threadbook]
         assert [cell.execution_count for cell in code] == [1, 2]
         assert any("image/png" in output.get("data", {}) for output in code[0].outputs)
         assert code[1].outputs[0].ename == "ZeroDivisionError"
+
+    def test_are_exported_verified_in_other_forms_and_refused(self, cli: Cli, tmp_path: Path) -> None:
+        cli.run("import time\nprint(time.time())")
+        cli.run("print('steady')")
+        done = cli("export", "--session", cli.session, "--verify", "--bundle", "-o", str(tmp_path / "a.zip"))
+        assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'a.zip'}\n")
+        assert done.stderr.endswith("threadbook: 1 of 2 cells reproduce; cell 1 uses the current time.\n")
+        assert "threadbook:   +++ fresh run\n" in done.stderr
+        page = cli("export", "--session", cli.session, "--format", "html", "--no-outputs", "-o", str(tmp_path / "a.html"))
+        assert page.stderr == "threadbook: Left out as asked: 2 outputs.\n"
+        assert (tmp_path / "a.html").read_text().startswith("<!doctype html>")
+        both = cli("export", "--session", cli.session, "--format", "html", "--bundle")
+        assert (both.returncode, both.stderr.count("\n")) == (2, 1)
+
+    def test_are_made_of_notebooks_and_run(self, cli: Cli, tmp_path: Path) -> None:
+        cells = [nbformat.v4.new_code_cell(code) for code in ("a = load_file('a.txt')", "print(a * 2)", "1 / 0", "print('no')")]  # type: ignore[no-untyped-call]
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# T"), *cells])  # type: ignore[no-untyped-call]
+        nbformat.write(notebook, tmp_path / "four cells.ipynb")  # type: ignore[no-untyped-call]
+        (tmp_path / "a.txt").write_text("ha")
+        made = cli(
+            "import", str(tmp_path / "four cells.ipynb"), "--session", f"{cli.session}-i", "--file", str(tmp_path / "a.txt")
+        )
+        assert (made.returncode, made.stdout) == (0, f"{cli.session}-i\n")
+        assert "threadbook: [3] 1 / 0\n" in made.stderr
+        again = cli("import", str(tmp_path / "four cells.ipynb"), "--session", f"{cli.session}-i")
+        assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+        ran = cli("import", str(tmp_path / "four cells.ipynb"), "--session", f"{cli.session}-r", "--run")
+        assert ran.returncode == 1
+        assert ran.stdout == f"{cli.session}-r\nhaha\n"
+        assert "ZeroDivisionError" in ran.stderr
+        part = cli("import", str(tmp_path / "four cells.ipynb"), "--session", f"{cli.session}-u", "--up-to", "2")
+        assert (part.returncode, part.stdout) == (0, f"{cli.session}-u\nhaha\n")
+
+    def test_are_not_made_of_anything_else(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "x.ipynb").write_text("{}")
+        for name in ("x.ipynb", "missing.ipynb"):
+            done = cli("import", str(tmp_path / name))
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
 
     def test_are_stopped(self, cli: Cli) -> None:
         cli.run("x = 1")

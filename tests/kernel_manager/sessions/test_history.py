@@ -25,12 +25,17 @@ import kernel_manager
 from kernel_manager.errors import ClosedError, StorageError
 from kernel_manager.execution.result import ExecutionResult, WrittenFile
 from kernel_manager.sessions.history import (
+    MAX_ANSWER,
+    MAX_NAME,
+    MAX_SAID,
+    Answer,
     AnyRecord,
     Cell,
     CellFinished,
     CellStarted,
     DisplayUpdated,
     History,
+    InputAnswered,
     KernelEnded,
     KernelStarted,
     Said,
@@ -81,6 +86,7 @@ ONE_OF_EACH: list[AnyRecord] = [
         cause="a reason",
         state_lost=True,
     ),
+    InputAnswered(cell_id=f"{1:012x}", prompt="name? ", answer="Ada é"),
     DisplayUpdated(display_id="d", data={"text/plain": "new"}, metadata={"m": 1}),
     Said(role="user", name="Ann", text="hello\nthere"),
     KernelEnded(kernel_id="k1", cause="idle", state_lost=True),
@@ -252,7 +258,7 @@ def test_a_history_says_whose_it_is_and_holds_what_happened_in_order(history: Hi
     assert [type(entry) for entry in read.entries] == [Cell, Said, KernelEnded]
     said = read.entries[1]
     assert isinstance(said, Said)
-    assert said.at == NOON + timedelta(seconds=6)
+    assert said.at == NOON + timedelta(seconds=7)
 
 
 def test_a_cell_joins_its_start_and_its_end(history: History) -> None:
@@ -651,3 +657,50 @@ def test_any_order_of_records_reads_without_damage(records: list[AnyRecord]) -> 
         assert read.damaged_lines == 0
         assert read.cells == [entry for entry in read.entries if isinstance(entry, Cell)]
         assert sum(isinstance(record, Said) for record in records) == sum(isinstance(entry, Said) for entry in read.entries)
+
+
+# Conversation, answers, imported cells.
+
+
+def test_what_is_said_is_bounded_and_says_so(history: History) -> None:
+    append_all(history, Said("user", "A" * 1000 + "\n", "x" * (MAX_SAID + 5)), Said("note", "a\nb", "short"))
+    long, short = history.read().entries
+    assert isinstance(long, Said)
+    assert len(long.name) == MAX_NAME
+    assert long.text == "x" * MAX_SAID + "\n[5 more characters were not kept]"
+    assert short == Said("note", "a b", "short")
+
+
+def test_answers_belong_to_their_cell_in_order(history: History) -> None:
+    first, second = f"{1:012x}", f"{2:012x}"
+    append_all(history, started(1), InputAnswered(first, "a? ", "1"), InputAnswered(first, "", "x" * (MAX_ANSWER + 1)))
+    append_all(history, finished(1), started(2), InputAnswered(second, "b? ", "2"), InputAnswered("unknown", "?", "!"))
+    cells = history.read().cells
+    assert cells[0].answers == [Answer("a? ", "1"), Answer("", "x" * MAX_ANSWER)]
+    assert cells[1].answers == [Answer("b? ", "2")]
+
+
+def imported(number: int, code: str = "1") -> list[AnyRecord]:
+    cell_id = f"{number:012x}"
+    return [CellStarted(cell_id, code, "", "", source="import"), CellFinished(cell_id, "ok", number)]
+
+
+def test_an_imported_cell_that_runs_takes_its_own_place(history: History) -> None:
+    append_all(history, *imported(1), Said("note", "a.ipynb", "text"), *imported(2), started(1, "1"), finished(1, FIGURE))
+    read = history.read()
+    assert [getattr(entry, "source", "said") for entry in read.entries] == ["run", "said", "import"]
+    assert read.cells[0].outputs == [FIGURE]
+    assert read.last_kernel_id == "k1"
+
+
+def test_an_imported_cell_that_runs_after_another_comes_after_it(history: History) -> None:
+    append_all(history, *imported(1), *imported(2), started(3), finished(3), started(1, "1"), finished(1, FIGURE))
+    append_all(history, started(2, "1"), finished(2))
+    read = history.read()
+    assert [(cell.cell_id[-1], cell.source) for cell in read.cells] == [("3", "run"), ("1", "run"), ("2", "run")]
+    assert read.cells[1].outputs == [FIGURE]
+
+
+def test_the_history_tells_the_environment_of_the_last_kernel(history: History) -> None:
+    append_all(history, KernelStarted("k1", "g-1"), KernelStarted("k2", "g-2"))
+    assert history.read().generation == "g-2"

@@ -1,0 +1,1 @@
+"""Notebooks in other forms: HTML, Markdown, percent scripts, PDF."""
