@@ -440,14 +440,14 @@ class TestFullDisk:
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount)], capture_output=True, check=False)
         if mounted.returncode:
             pytest.skip("this machine lets nobody mount")
+        stores = Stores(mount / "data", max_file_bytes=8 * MB, max_total_bytes=8 * MB)
         try:
-            stores = Stores(mount / "data", max_file_bytes=8 * MB, max_total_bytes=8 * MB)
             store = stores.store()
             await store.add("ada", "kept", b"x")
             with pytest.raises(StorageError, match="is full; free some space"):
                 await store.add("ada", "big", bytes(4 * MB))
             assert stores.on_disk() == ["kept"]
             assert names(await store.list("ada")) == ["kept"]
-            await stores.aclose()
         finally:
-            subprocess.run(["umount", str(mount)], check=True)
+            await stores.aclose()
+            subprocess.run(["umount", "--lazy", str(mount)], check=True)
