@@ -376,10 +376,11 @@ class TestKeeping:
         assert (file.filename, file.path.read_text()) == ("table.csv", "a\n1\n")
 
     async def test_nothing_else_does(self, stores: Stores, workspace: Path, tmp_path: Path) -> None:
-        (tmp_path / "secret").write_text("secret")
+        for name in ("secret", "linked"):
+            (tmp_path / name).write_text("secret")
         (workspace / "link").symlink_to(tmp_path / "secret")
         (workspace / "folder").symlink_to(tmp_path)
-        (workspace / "second").hardlink_to(tmp_path / "secret")
+        (workspace / "second").hardlink_to(tmp_path / "linked")
         os.mkfifo(workspace / "pipe")
         store = stores.store()
         for name in ("link", "folder/secret", "second", "pipe", "../s/x", "/etc/passwd", "", ".", "missing", "a\0b", "x" * 5_000):
