@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 from kernel_manager.config import Settings
+from kernel_manager.database.opening import DatabaseHandler
 from kernel_manager.database.protocol import Database
 from kernel_manager.errors import (
     ClosedError,
@@ -57,6 +58,7 @@ __all__ = [
     "Completion",
     "Database",
     "DatabaseError",
+    "DatabaseHandler",
     "DisplayUpdated",
     "EnvironmentBuildError",
     "Event",

@@ -54,7 +54,7 @@ async def list_files(options: argparse.Namespace) -> int:
 
 
 async def remove(options: argparse.Namespace) -> int:
-    """Remove files by id or name; those that are found are removed even if others are not."""
+    """Remove files by id or name; none goes if one of them is not there."""
     removed = []
     async with app.open_interpreter() as interpreter:
         found = [await interpreter.files.find(options.user, name) for name in options.files]

@@ -53,6 +53,10 @@ def database_at(
     raise SettingsError("DATABASE_URL begins with neither sqlite:/// nor mongodb://; correct it")
 
 
+#: The name by which bots know it.
+DatabaseHandler = database_at
+
+
 def adopted(database: Any, clock: Clock = _utc_now) -> Database:
     """Return a database that an application hands in: one of ours, or an object of pymongo's asynchronous client or Motor.
 

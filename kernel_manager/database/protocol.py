@@ -30,7 +30,8 @@ class FileRecord(TypedDict):
     """A file of a user, in the collection ``user_files``.
 
     ``file_type`` is its MIME type, ``file_path`` where its bytes are, ``file_size`` in bytes; ``expires_at`` is None for a
-    file that never expires. ``original_name`` is the name as it was given.
+    file that never expires. ``original_name`` is the name as it was given, ``store`` the id of the data folder that has the
+    bytes: several machines may share one database.
     """
 
     file_id: str
@@ -42,6 +43,7 @@ class FileRecord(TypedDict):
     created_at: datetime
     expires_at: datetime | None
     original_name: NotRequired[str]
+    store: NotRequired[str]
 
 
 class FileTotals(TypedDict):

@@ -125,6 +125,8 @@ def new_file_record(values: Mapping[str, Any], now: datetime) -> FileRecord:
     )
     if values.get("original_name"):
         record["original_name"] = _text(values["original_name"], "original_name")
+    if values.get("store"):
+        record["store"] = _identifier(values["store"], "the store's id")
     return record
 
 

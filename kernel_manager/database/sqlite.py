@@ -90,7 +90,7 @@ class SqliteDatabase:
     async def save_user_file(self, record: FileRecord | Mapping[str, Any]) -> None:
         """See the protocol."""
         row = file_row(records.new_file_record(record, self._clock()))
-        await self._run(f"INSERT OR REPLACE INTO user_files ({FILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", *row)
+        await self._run(f"INSERT OR REPLACE INTO user_files ({FILE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", *row)
 
     async def delete_user_file(self, file_id: str) -> bool:
         """See the protocol."""

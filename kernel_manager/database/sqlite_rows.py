@@ -8,7 +8,7 @@ import sqlite3
 from kernel_manager.database import records
 from kernel_manager.database.protocol import AssistantRecord, FileRecord, Json
 
-FILE_COLUMNS = "file_id, user_id, filename, file_type, file_path, file_size, created_at, expires_at, original_name"
+FILE_COLUMNS = "file_id, user_id, filename, file_type, file_path, file_size, created_at, expires_at, original_name, store"
 ASSISTANT_COLUMNS = "assistant_id, name, instructions, model, options, created_at, updated_at"
 
 
@@ -24,6 +24,7 @@ def file_row(record: FileRecord) -> tuple[object, ...]:
         records.to_ms(record["created_at"]),
         None if record["expires_at"] is None else records.to_ms(record["expires_at"]),
         record.get("original_name"),
+        record.get("store"),
     )
 
 
@@ -41,6 +42,8 @@ def file_record(row: sqlite3.Row) -> FileRecord:
     )
     if row["original_name"] is not None:
         record["original_name"] = row["original_name"]
+    if row["store"] is not None:
+        record["store"] = row["store"]
     return record
 
 

@@ -25,6 +25,7 @@ MIGRATIONS: tuple[str, ...] = (
     """,
     """
     ALTER TABLE user_files ADD COLUMN original_name TEXT;
+    ALTER TABLE user_files ADD COLUMN store TEXT;
     CREATE TABLE assistants (
         assistant_id TEXT PRIMARY KEY NOT NULL,
         name TEXT NOT NULL,

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import os
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from kernel_manager.database.protocol import Database
+from kernel_manager.atomic import write_atomic
+from kernel_manager.database.protocol import Database, FileRecord
 from kernel_manager.database.records import timestamp
-from kernel_manager.errors import StorageError
+from kernel_manager.errors import StorageError, UsageError
 from kernel_manager.files.index import INDEX, Index, ShelfEntry
 from kernel_manager.files.leases import Leases
 from kernel_manager.files.reconciling import Plan, plan_of
 from kernel_manager.files.shelf import Shelf, storage_errors
+from kernel_manager.files.user_file import is_ours
 
 logger = logging.getLogger(__name__)
 
 _DATABASE_ID = "database_id"
+STORE_ID = ".store-id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +47,13 @@ class Reconciler:
         self._clock = clock
         self._done: set[str] = set()
         self._database_id: str | None = None
+        self._store_id: str | None = None
 
     async def users(self) -> set[str]:
         """Everybody who has a folder, or a record of a file in one."""
+        store = await self.store_id()
         records = await self._database.get_all_user_files()
-        users = {record["user_id"] for record in records if Path(record["file_path"]).is_relative_to(self._places.root)}
+        users = {record["user_id"] for record in records if self._is_ours(record, store)}
         return users | set(await asyncio.to_thread(_owners, self._places))
 
     async def once(self, user: str) -> None:
@@ -84,7 +91,21 @@ class Reconciler:
         records = await self._database.get_all_user_files(user)
         same = index.database == await self._id_of_database()
         now = timestamp(self._clock())
-        return plan_of(shelf.folder, user, index.files, sizes, records, same_database=same, now=now)
+        store = await self.store_id()
+        return plan_of(shelf.folder, user, index.files, sizes, records, store=store, same_database=same, now=now)
+
+    async def store_id(self) -> str:
+        """The id of this data folder, made when it is first asked for."""
+        if self._store_id is None:
+            with storage_errors(self._places.root):
+                self._store_id = await asyncio.to_thread(_id_in, self._places.root)
+        return self._store_id
+
+    def _is_ours(self, record: FileRecord, store: str) -> bool:
+        try:
+            return is_ours(record, self._places.shelf(record["user_id"]), store)
+        except UsageError:
+            return False
 
     async def apply(self, shelf: Shelf, plan: Plan) -> None:
         """Do what a plan says about the shelf."""
@@ -151,6 +172,19 @@ def _index_of(shelf: Shelf) -> Index:
         damaged.replace(damaged.with_name(f".damaged-{INDEX}"))
         logger.warning("the list of files is made anew, the old one is kept as .damaged-%s: %s", INDEX, exc)
         return Index()
+
+
+def _id_in(root: Path) -> str:
+    """The id that the folder of all shelves has; of two processes that make one at once, both get the same."""
+    path = root / STORE_ID
+    root.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        made = root / f"{STORE_ID}-{uuid.uuid4().hex}"
+        write_atomic(made, uuid.uuid4().hex)
+        with contextlib.suppress(FileExistsError):
+            os.link(made, path)
+        made.unlink()
+    return path.read_text().strip()
 
 
 def _owners(places: Places) -> list[str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from kernel_manager.database.protocol import FileRecord
 from kernel_manager.files.index import ShelfEntry
-from kernel_manager.files.user_file import entry_of, record_of
+from kernel_manager.files.user_file import entry_of, is_ours, record_of
 
 _OUR_NAME = re.compile(r"([0-9a-f]{16})-.+", re.DOTALL)
 
@@ -55,42 +55,39 @@ def plan_of(
     sizes: Mapping[str, int],
     records: Sequence[FileRecord],
     *,
+    store: str,
     same_database: bool,
     now: datetime,
 ) -> Plan:
     """Return what to do about the files of a user.
 
-    ``sizes`` are those of the files in the folder by name; ``records`` those of the user. ``same_database`` says that the
-    database has known every file on the list. Records of files elsewhere are other applications' and are left alone.
+    ``sizes`` are those of the files in the folder by name, ``records`` those of the user; ``store`` is the data folder's id.
+    ``same_database`` says that the database has known every file on the list. Records of files elsewhere are left alone.
     """
     plan = Plan()
-    known = {record["file_id"]: record for record in records}
-    listed = {entry.file_id: entry for entry in entries}
+    known = {record["file_id"]: record for record in records if is_ours(record, folder, store)}
+    known |= {record["file_id"]: record for record in records if record["file_id"] in {entry.file_id for entry in entries}}
     for entry in entries:
         if entry.path not in sizes:
             plan.delist.append(entry.file_id)
         elif entry.file_id in known:
-            _bring_in_line(plan, entry, known[entry.file_id], folder)
+            _bring_in_line(plan, entry, known[entry.file_id], folder, store)
         elif same_database or _expired(entry, now):
             plan.delist.append(entry.file_id)
             plan.unlink.append(entry.path)
         else:
-            plan.save.append(record_of(entry, user_id, folder))
+            plan.save.append(record_of(entry, user_id, folder, store))
     _see_to_unlisted_bytes(plan, sizes, {entry.path for entry in entries}, known, folder)
     on_shelf = {entry.file_id for entry in plan.enlist} | {entry.file_id for entry in entries if entry.path in sizes}
-    plan.forget.extend(
-        record["file_id"]
-        for record in records
-        if record["file_id"] not in on_shelf and (record["file_id"] in listed or _lies_in(record, folder))
-    )
+    plan.forget.extend(file_id for file_id in known if file_id not in on_shelf)
     return plan
 
 
-def _bring_in_line(plan: Plan, entry: ShelfEntry, record: FileRecord, folder: Path) -> None:
+def _bring_in_line(plan: Plan, entry: ShelfEntry, record: FileRecord, folder: Path, store: str) -> None:
     """The record is right about the expiry, the list about the place: the data folder may have been moved."""
     wanted = entry_of(record, entry.path).expires_at
-    if record["file_path"] != str(folder / entry.path):
-        plan.save.append({**record, "file_path": str(folder / entry.path)})
+    if (record["file_path"], record.get("store")) != (str(folder / entry.path), store):
+        plan.save.append({**record, "file_path": str(folder / entry.path), "store": store})
     if not _same_time(wanted, entry.expires_at):
         plan.enlist.append(entry_of(record, entry.path))
 
@@ -109,10 +106,6 @@ def _see_to_unlisted_bytes(
         plan.enlist.append(entry_of(record, name))
         if record["file_path"] != str(folder / name):
             plan.save.append({**record, "file_path": str(folder / name)})
-
-
-def _lies_in(record: FileRecord, folder: Path) -> bool:
-    return Path(record["file_path"]).parent == folder
 
 
 def _expired(entry: ShelfEntry, now: datetime) -> bool:

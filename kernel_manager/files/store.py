@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from kernel_manager.database.protocol import Database, FileTotals
+from kernel_manager.database.protocol import Database, FileRecord, FileTotals
 from kernel_manager.database.records import timestamp, user_key
 from kernel_manager.errors import LimitError, StorageError, UsageError
 from kernel_manager.files.index import ShelfEntry
@@ -22,7 +22,7 @@ from kernel_manager.files.reconciler import Places, Reconciler, remove_if_empty
 from kernel_manager.files.reconciling import Plan
 from kernel_manager.files.shelf import Incoming, Shelf, new_entry, storage_errors
 from kernel_manager.files.sources import Stream, chunks_of
-from kernel_manager.files.user_file import AddedFile, FileLimits, UserFile, record_of, surplus
+from kernel_manager.files.user_file import AddedFile, FileLimits, UserFile, is_ours, record_of, surplus
 
 logger = logging.getLogger(__name__)
 
@@ -56,9 +56,9 @@ class FileStore:
     async def list(self, user_id: str | int) -> Files:
         """Return the user's files that have not expired, the newest first."""
         user = await self._known(user_id)
-        folder = self._places.shelf(user)
+        folder, store = self._places.shelf(user), await self._reconciler.store_id()
         records = await self._database.get_user_files(user)
-        return [file for file in map(UserFile.of, records) if file.path.parent == folder]
+        return [UserFile.of(record, folder) for record in records if is_ours(record, folder, store)]
 
     async def find(self, user_id: str | int, file: str) -> UserFile:
         """Return a file by its ``file_id``, or the newest of that name. Raises UsageError, which lists what there is."""
@@ -145,7 +145,10 @@ class FileStore:
         """Remove what has expired, and what is over the limits; return it, and how many files had to stay for now."""
         removed: Files = []
         kept = 0
-        expired = [UserFile.of(record) for record in await self._database.get_expired_files()]
+        store = await self._reconciler.store_id()
+        # those of another data folder are for that one's service to remove
+        ours = [record for record in await self._database.get_expired_files() if record.get("store", store) == store]
+        expired = [UserFile.of(record) for record in ours]
         for user in sorted({file.user_id for file in expired} | await self._reconciler.users()):
             own = [file for file in expired if file.user_id == user]
             files = await self.list(user)
@@ -198,11 +201,12 @@ class FileStore:
             before = await self.list(user)
             now = self._now()
             entry = new_entry(filename, incoming.size, now, self._limits.expiry(now))
-            new = UserFile.of(record_of(entry, user, shelf.folder))
+            record = record_of(entry, user, shelf.folder, await self._reconciler.store_id())
+            new = UserFile.of(record)
             leaving = surplus([*before, new], self._limits, newest=new.file_id)
             if leaving and not unused:
                 self._check_leeway([*before, new])
-            await self._place(user, shelf, incoming, entry)
+            await self._place(shelf, incoming, entry, record)
             if not unused:
                 return AddedFile(new, [], _to_go_later(leaving))
             for file in leaving:
@@ -220,13 +224,13 @@ class FileStore:
                 "remove some, or wait until the cell is done"
             )
 
-    async def _place(self, user: str, shelf: Shelf, incoming: Incoming, entry: ShelfEntry) -> None:
+    async def _place(self, shelf: Shelf, incoming: Incoming, entry: ShelfEntry, record: FileRecord) -> None:
         path = shelf.path_of(entry)
         try:
             with storage_errors(shelf.folder):
                 await asyncio.to_thread(incoming.place, entry.path)
-            await self._database.save_user_file(record_of(entry, user, shelf.folder))
-            await self._reconciler.enlist(user, shelf, entry)
+            await self._database.save_user_file(record)
+            await self._reconciler.enlist(record["user_id"], shelf, entry)
         except BaseException:
             # if this fails, too, the next start finds what is left
             await asyncio.to_thread(path.unlink, missing_ok=True)

@@ -55,15 +55,15 @@ class UserFile:
     expires_at: datetime | None
 
     @classmethod
-    def of(cls, record: FileRecord) -> UserFile:
-        """The file that a record is of."""
+    def of(cls, record: FileRecord, folder: Path | None = None) -> UserFile:
+        """The file that a record is of; ``folder`` is where its bytes are now, if the record may be behind."""
         return cls(
             file_id=record["file_id"],
             user_id=record["user_id"],
             filename=record["filename"],
             original_name=record.get("original_name", record["filename"]),
             file_type=record["file_type"],
-            path=Path(record["file_path"]),
+            path=Path(record["file_path"]) if folder is None else folder / Path(record["file_path"]).name,
             size=record["file_size"],
             created_at=record["created_at"],
             expires_at=record["expires_at"],
@@ -84,7 +84,12 @@ class AddedFile:
     note: str | None = None
 
 
-def record_of(entry: ShelfEntry, user_id: str, folder: Path) -> FileRecord:
+def is_ours(record: FileRecord, folder: Path, store: str) -> bool:
+    """Whether the bytes of a record are for this data folder, by its id ``store``, to look after; ``folder`` is the user's."""
+    return record["store"] == store if "store" in record else Path(record["file_path"]).parent == folder
+
+
+def record_of(entry: ShelfEntry, user_id: str, folder: Path, store: str) -> FileRecord:
     """The database's record of what lies on a shelf."""
     return FileRecord(
         file_id=entry.file_id,
@@ -96,6 +101,7 @@ def record_of(entry: ShelfEntry, user_id: str, folder: Path) -> FileRecord:
         created_at=datetime.fromisoformat(entry.created_at),
         expires_at=None if entry.expires_at is None else datetime.fromisoformat(entry.expires_at),
         original_name=entry.original_name,
+        store=store,
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pymongo import AsyncMongoClient
@@ -18,6 +18,7 @@ from kernel_manager.database.mongo import MongoDatabase
 from kernel_manager.database.protocol import Database
 from kernel_manager.database.sqlite import SqliteDatabase
 from kernel_manager.errors import ClosedError, UsageError
+from tests.kernel_manager.files.stores import Stores
 from tests.mongo_server import mongo_server
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -112,7 +113,7 @@ async def ids(database: Database, user_id: str | int = "ada") -> list[str]:
 
 class TestFiles:
     async def test_a_record_comes_back_as_it_was_saved(self, database: Database) -> None:
-        saved = a_file(original_name="Umsätze 🐍.csv", filename="Umsätze 🐍.csv")
+        saved = a_file(original_name="Umsätze 🐍.csv", store="s1", filename="Umsätze 🐍.csv")
         await database.save_user_file(saved)
         assert await database.get_user_files("ada") == [saved]
         assert await database.get_user_file("f1") == saved
@@ -376,6 +377,28 @@ class TestUsage:
     async def test_what_is_no_amount_is_refused(self, database: Database, usage: Any) -> None:
         with pytest.raises(UsageError):
             await database.add_usage("ada", usage)
+
+
+class TestTheStoreOfFilesOnIt:
+    async def test_adds_lists_extends_expires_and_puts_right(self, backend: Backend, tmp_path: Path) -> None:
+        clock = backend.clock
+        stores = Stores(tmp_path / "data", clock=cast("Any", clock), max_files=2)
+        database = backend.make(clock)
+        store = stores.store(database)
+        removed = []
+        for name in ("a", "b", "c"):
+            clock.now += timedelta(seconds=1)
+            removed += (await store.add(42, name, name.encode())).removed
+        assert [file.filename for file in removed] == ["a"]
+        assert [file.filename for file in await store.list("42")] == ["c", "b"]
+        await store.extend(42, "c")
+        clock.now += 50 * HOUR
+        assert [file.filename for file in (await store.remove_expired())[0]] == ["b"]
+        next(stores.data.files("42").glob("*-c")).unlink()
+        other = stores.store(backend.make(clock))
+        assert await other.list(42) == []
+        assert await database.get_all_user_files() == []
+        await database.close()
 
 
 class TestLife:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from kernel_manager import ExecutionResult, Session, cleanup_expired_files, get_interpreter_status, open_interpreter
 from tests.integration.conftest import OwnSettings
 from tests.integration.support import driver, value
@@ -70,6 +72,27 @@ async def test_files_handed_in_with_a_cell_have_records_and_the_result_says_what
         assert [file.filename for file in await interpreter.files.list("ada")] == ["two.csv"]
 
 
+@pytest.fixture
+def lease_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave nothing but the lease to tell that files are used: a cell's note in the session's lock would tell, too."""
+
+    async def nobody(*_: object) -> bool:
+        return False
+
+    monkeypatch.setattr("kernel_manager.interpreter.runs_unattended", nobody)
+
+
+@pytest.mark.usefixtures("lease_alone")
+async def test_nothing_is_taken_from_another_client_of_the_kernel(own_settings_of: OwnSettings) -> None:
+    async with open_interpreter(own_settings_of(file_expiration_hours=0.000_001), housekeeping=False) as interpreter:
+        await interpreter.files.add("ada", "used.csv", b"a\n1\n")
+        session = await interpreter.session("ada")
+        async with session.recording():
+            assert (await interpreter.cleanup()).files_in_use == 1
+        assert len((await interpreter.cleanup()).files) == 1
+
+
+@pytest.mark.usefixtures("lease_alone")
 async def test_no_clean_up_and_no_limit_takes_a_file_from_a_running_cell(own_settings_of: OwnSettings) -> None:
     settings = own_settings_of(max_files_per_user=1, file_expiration_hours=0.000_001)
     async with open_interpreter(settings, housekeeping=False) as interpreter:

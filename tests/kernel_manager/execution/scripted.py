@@ -104,4 +104,10 @@ class ScriptedChannels(Channels):
 
     def write_spool(self, folder: KernelFolder, messages: list[Message]) -> None:
         """Have the kernel's spool hold these messages."""
-        folder.spool.write_bytes(b"".join(spool.pack(self.frames(message)) for message in messages))
+        write_spool(folder.spool, [self.frames(message) for message in messages])
+
+
+def write_spool(path: Path, messages: list[list[bytes]]) -> None:
+    """Have a file look as a kernel's spool with these messages."""
+    records = b"".join(map(spool.pack, messages))
+    path.write_bytes(len(records).to_bytes(4, "little") + records)

@@ -19,6 +19,7 @@ from kernel_manager.errors import ClosedError, KernelStartError, ServiceError
 from kernel_manager.execution import channels as channels_module
 from kernel_manager.execution.channels import FAIR_SHARE, MAX_MESSAGE_BYTES, MAX_NAME, Channels, Message, make_context
 from kernel_manager.kernelside import spool
+from tests.kernel_manager.execution.scripted import write_spool
 
 PORTS = {"shell_port": 1, "iopub_port": 2, "stdin_port": 3, "control_port": 4, "hb_port": 5}
 PATIENCE = 10.0
@@ -361,7 +362,7 @@ async def test_a_repeated_message_is_read_again(channels: Channels, kernel: Kern
     frames = kernel.session.serialize(message)
     kernel.send_raw("iopub", frames)
     await heard.count(1)
-    (tmp_path / "spool").write_bytes(spool.pack(frames))
+    write_spool(tmp_path / "spool", [frames])
     ((read),) = spool.read_spool(tmp_path / "spool")
     parsed = channels.parse(read)
     assert parsed is not None

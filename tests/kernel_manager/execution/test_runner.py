@@ -25,7 +25,7 @@ from kernel_manager.execution.runner import (
     error_line,
 )
 from kernel_manager.kernelside import spool
-from tests.kernel_manager.execution.scripted import ScriptedChannels, ScriptedKernel, Time, settle
+from tests.kernel_manager.execution.scripted import ScriptedChannels, ScriptedKernel, Time, settle, write_spool
 
 LIMITS = CellLimits(
     timeout=10, grace=2, input_timeout=30, outputs=OutputLimits(max_text=1_000, max_outputs=10, max_total=100_000)
@@ -639,7 +639,7 @@ async def test_a_resumed_cell_that_is_over_gets_neither(resumed: Stage) -> None:
     resumed.kernel.was_running = False
     path = resumed.kernel.folder.spool
     idle = resumed.message("status", execution_state="idle", date=NOON + timedelta(seconds=4))
-    path.write_bytes(path.read_bytes() + spool.pack(resumed.channels.frames(idle)))
+    write_spool(path, [*spool.read_spool(path), resumed.channels.frames(idle)])
     resumed.run.resume("theirs", deadline_hit=False)
     result = await resumed.result()
     assert (result.status, result.duration_s) == ("ok", 4)

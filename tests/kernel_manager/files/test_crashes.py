@@ -209,7 +209,7 @@ class TestOrphans:
 class TestThePlan:
     def plan(self, folder: Path, *, same_database: bool, entries: list[ShelfEntry], records: list[FileRecord]) -> str:
         sizes = {entry.path: entry.size for entry in entries}
-        return str(plan_of(folder, "ada", entries, sizes, records, same_database=same_database, now=NOW))
+        return str(plan_of(folder, "ada", entries, sizes, records, store="s1", same_database=same_database, now=NOW))
 
     def test_an_expired_file_is_not_taken_over_into_a_new_database(self, tmp_path: Path) -> None:
         def entry(expires: str | None) -> list[ShelfEntry]:
@@ -236,3 +236,27 @@ class TestThePlan:
         assert self.plan(tmp_path, same_database=True, entries=[], records=[record]) == ""
         record["file_path"] = str(tmp_path / "a")
         assert self.plan(tmp_path, same_database=True, entries=[], records=[record]) == "orphaned records removed: 1"
+        record["store"] = "s2"
+        assert self.plan(tmp_path, same_database=True, entries=[], records=[record]) == ""
+
+
+async def test_two_data_folders_may_share_a_database_and_look_after_their_own_files_only(stores: Stores, tmp_path: Path) -> None:
+    """As two machines do whose data folders have the same path."""
+    database = stores.database()
+    here = stores.store(database)
+    file = (await here.add("ada", "here", b"x")).file
+    stores.data.file_folders.rename(tmp_path / "machine1")
+
+    there = stores.store(database)
+    assert await there.list("ada") == []
+    await there.add("ada", "there", b"y")
+    stores.clock.now += 49 * HOUR
+    removed, _ = await there.remove_expired()
+    assert [each.filename for each in removed] == ["there"]
+    await there.reconcile()
+    assert [record["file_id"] for record in await database.get_all_user_files()] == [file.file_id]
+
+    stores.data.file_folders.rename(tmp_path / "machine2")
+    (tmp_path / "machine1").rename(stores.data.file_folders)
+    assert [each.filename for each in (await stores.store(database).remove_expired())[0]] == ["here"]
+    assert stores.on_disk() == []

@@ -376,10 +376,11 @@ class TestKeeping:
         assert (file.filename, file.path.read_text()) == ("table.csv", "a\n1\n")
 
     async def test_nothing_else_does(self, stores: Stores, workspace: Path, tmp_path: Path) -> None:
-        (tmp_path / "secret").write_text("secret")
+        for name in ("secret", "linked"):
+            (tmp_path / name).write_text("secret")
         (workspace / "link").symlink_to(tmp_path / "secret")
         (workspace / "folder").symlink_to(tmp_path)
-        (workspace / "second").hardlink_to(tmp_path / "secret")
+        (workspace / "second").hardlink_to(tmp_path / "linked")
         os.mkfifo(workspace / "pipe")
         store = stores.store()
         for name in ("link", "folder/secret", "second", "pipe", "../s/x", "/etc/passwd", "", ".", "missing", "a\0b", "x" * 5_000):
@@ -440,14 +441,14 @@ class TestFullDisk:
         mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(mount)], capture_output=True, check=False)
         if mounted.returncode:
             pytest.skip("this machine lets nobody mount")
+        stores = Stores(mount / "data", max_file_bytes=8 * MB, max_total_bytes=8 * MB)
         try:
-            stores = Stores(mount / "data", max_file_bytes=8 * MB, max_total_bytes=8 * MB)
             store = stores.store()
             await store.add("ada", "kept", b"x")
             with pytest.raises(StorageError, match="is full; free some space"):
                 await store.add("ada", "big", bytes(4 * MB))
             assert stores.on_disk() == ["kept"]
             assert names(await store.list("ada")) == ["kept"]
-            await stores.aclose()
         finally:
-            subprocess.run(["umount", str(mount)], check=True)
+            await stores.aclose()
+            subprocess.run(["umount", "--lazy", str(mount)], check=True)
