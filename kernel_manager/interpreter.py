@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from kernel_manager.config import Settings
-from kernel_manager.errors import EnvironmentBuildError
 from kernel_manager.execution.channels import make_context
 from kernel_manager.packages.approved import ApprovedPackages
 from kernel_manager.packages.desk import PackageDesk
@@ -68,17 +67,10 @@ class Interpreter:
         await self._pool.prepare()
 
     async def user_packages(self, user_id: str | int) -> UserPackages:
-        """What was installed for a user in the present environment."""
+        """What was installed for a user in the present environment; :meth:`prepare` makes one for what is to be installed."""
         folder = folder_name(check_id(user_id, "the user id"))
-        return UserPackages(self.packages, folder, await self._generation())
-
-    async def _generation(self) -> str:
-        """The present environment; built if there is none."""
-        await self.prepare()
         environment = await asyncio.to_thread(self.environments.current)
-        if environment is None:
-            raise EnvironmentBuildError("the kernel environment is gone; run `threadbook env build`")
-        return environment.generation
+        return UserPackages(self.packages, folder, environment.generation if environment else None)
 
     async def status(self) -> dict[str, Any]:
         """Return the state of the service, ready for JSON."""
