@@ -15,7 +15,7 @@ from typing import Any
 from kernel_manager.config import Settings
 from kernel_manager.database.opening import adopted, database_of
 from kernel_manager.database.protocol import Database
-from kernel_manager.errors import DatabaseError, EnvironmentBuildError
+from kernel_manager.errors import DatabaseError
 from kernel_manager.execution.channels import make_context
 from kernel_manager.files.leases import Leases
 from kernel_manager.files.reconciler import Places
@@ -111,17 +111,10 @@ class Interpreter:
         return await self._housekeeping.cleanup()
 
     async def user_packages(self, user_id: str | int) -> UserPackages:
-        """What was installed for a user in the present environment."""
+        """What was installed for a user in the present environment; :meth:`prepare` makes one for what is to be installed."""
         folder = folder_name(check_id(user_id, "the user id"))
-        return UserPackages(self.packages, folder, await self._generation())
-
-    async def _generation(self) -> str:
-        """The present environment; built if there is none."""
-        await self.prepare()
         environment = await asyncio.to_thread(self.environments.current)
-        if environment is None:
-            raise EnvironmentBuildError("the kernel environment is gone; run `threadbook env build`")
-        return environment.generation
+        return UserPackages(self.packages, folder, environment.generation if environment else None)
 
     async def status(self) -> dict[str, Any]:
         """Return the state of the service, ready for JSON. Sizes are in MB."""

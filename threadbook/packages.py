@@ -29,6 +29,7 @@ async def list_packages(options: argparse.Namespace) -> int:
 async def install(options: argparse.Namespace) -> int:
     """Install packages; the steps are shown on stderr."""
     async with app.open_interpreter() as interpreter:
+        await interpreter.prepare()
         packages = await interpreter.user_packages(options.user)
         added = await packages.install(options.packages, app.report)
         content = packages.content()

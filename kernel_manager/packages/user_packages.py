@@ -16,20 +16,22 @@ Progress = Callable[[str], None]
 class UserPackages:
     """The packages of the user whose folder is ``folder``, in the present environment and those that kernels are still in."""
 
-    def __init__(self, desk: PackageDesk, folder: str, generation: str) -> None:
+    def __init__(self, desk: PackageDesk, folder: str, generation: str | None) -> None:
         self.generation = generation
         self._desk = desk
         self._folder = folder
 
     def content(self) -> OverlayContent:
         """What is installed: every package with its version, and what was asked for."""
-        return self._desk.overlay(self._folder, self.generation).content()
+        return self._desk.overlay(self._folder, self.generation).content() if self.generation else OverlayContent()
 
     async def install(self, texts: Sequence[str], progress: Progress = lambda _line: None) -> dict[str, str]:
         """Install what is asked for, such as ``polars>=1``, for every environment that kernels of the user may be in.
 
         Returns what was added, by name with its version. Raises PackageRefusedError, PackageInstallError or StorageError.
         """
+        if self.generation is None:
+            raise PackageInstallError("there is no kernel environment to add to; run `threadbook env build`")
         shortage = self._desk.missing_by_name(texts)
         if shortage.notes:
             raise PackageRefusedError("; ".join(shortage.notes[:5]))

@@ -57,8 +57,7 @@ class CellPackages:
             return False
         self._note(*shortage.notes)
         wanted = [item for item in shortage.wanted if item.package.name not in self._failed]
-        before = len(self.installed)
-        if not wanted or not await self._install(wanted) or len(self.installed) == before:
+        if not wanted or not await self._install(wanted) or self._desk.missing_after(lack, self._place).wanted:
             return False
         others = [output for output in result.outputs if output is not error]
         if not others and had_no_effect(self._cell.code, result.execution_count, error["traceback"]):
@@ -84,10 +83,12 @@ class CellPackages:
             return True
         if done is None:
             return False
+        new = tuple(name for name in done.requested if name in done.added)
         if counted:
-            self.installed += [name for name in done.requested if name not in self.installed]
-        added = tuple(f"{name}=={version}" for name, version in done.added.items())
-        self._cell.emit(PackagesInstalled(done.requested, added))
+            self.installed += [name for name in new if name not in self.installed]
+        if done.added:
+            added = tuple(f"{name}=={version}" for name, version in done.added.items())
+            self._cell.emit(PackagesInstalled(new, added))
         return True
 
     def _note(self, *lines: str) -> None:

@@ -69,6 +69,7 @@ class KernelPool:
 
     async def start(self, user_id: str, session_id: str, request: KernelRequest) -> tuple[LiveKernel, str]:
         """See :class:`~kernel_manager.sessions.host.KernelSource`."""
+        await self.prepare()  # before the kernel takes a place: building an environment takes its time
         folder = await self._admit(Owner(user_id, session_id), request.kernel_id)
         try:
             return await self._start_in(folder, request)

@@ -180,6 +180,17 @@ class TestAfterAFailure:
         assert "run it again" in said(result.outputs)
         assert value(await session.execute("__builtins__.__import__('sh' + 'y').X, open('log').read()")) == "(1, 'x')"
 
+    async def test_a_package_that_another_session_installed_meanwhile_is_enough(self, settings: Settings, shop: Shop) -> None:
+        async with open_interpreter(settings, source=shop.source) as interpreter:
+            sessions = [await interpreter.session("pair", name) for name in ("one", "two")]
+            for session in sessions:
+                await session.execute("open('late.py', 'w').write('import shy\\nX = shy.X\\n')")
+            results = await asyncio.gather(*(session.execute("import late\nlate.X") for session in sessions))
+            assert [value(result) for result in results] == ["1", "1"]
+            assert sorted(len(result.installed_packages) for result in results) == [0, 1]
+            for session in sessions:
+                await session.stop()
+
     async def test_what_was_printed_is_not_printed_twice(self, session: Session) -> None:
         await session.execute("open('loud.py', 'w').write('print(\"loud\")\\nimport shy\\n')")
         result = await session.execute("import loud")

@@ -150,6 +150,9 @@ class FakeInterpreter:
     async def status(self) -> dict[str, Any]:
         return {"data_dir": "/data", "environment": {"python": None, "fresh": False}, "kernels": 2}
 
+    async def prepare(self) -> None:
+        """There is an environment."""
+
     async def user_packages(self, user_id: str) -> UserPackages:
         assert self.desk is not None
         return UserPackages(self.desk, user_id, GENERATION)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel_manager.errors import PackageRefusedError
+from kernel_manager.errors import PackageInstallError, PackageRefusedError
 from kernel_manager.packages.desk import PackageDesk, Place
 from kernel_manager.packages.import_errors import Lack
 from kernel_manager.packages.overlay import OverlayContent
@@ -143,6 +143,13 @@ class TestAUsersPackages:
         assert packages.content() == OverlayContent()
         assert await packages.reset() == 0
         assert desk.counts(GENERATION) == {"users": 0, "installed": 0, "approved": len(desk.approved), "size_mb": 0}
+
+    async def test_are_none_without_an_environment(self, desk: PackageDesk) -> None:
+        packages = UserPackages(desk, "ada", None)
+        assert packages.content() == OverlayContent()
+        assert await packages.reset() == 0
+        with pytest.raises(PackageInstallError, match="threadbook env build"):
+            await packages.install(["tiny"])
 
     @pytest.mark.parametrize("text", ["nosuchthing", "../tiny", "-r x"])
     async def test_are_approved_ones(self, desk: PackageDesk, text: str) -> None:
