@@ -34,6 +34,7 @@ class Plan:
     checks: int = 200
     exports: int = 3
     exported_cells: int = 1_000
+    agent_rounds: int = 15
 
 
 QUICK = Plan(
@@ -51,6 +52,7 @@ QUICK = Plan(
     installs=2,
     checks=50,
     exports=1,
+    agent_rounds=5,
 )
 
 

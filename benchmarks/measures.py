@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 from benchmarks import cells
+from benchmarks.agent import agent
 from benchmarks.arena import Arena, in_turns, kernels_of
 from benchmarks.contestant import CellFailedError, Contestant, Kernel
 from benchmarks.exports import export
@@ -270,4 +271,5 @@ MEASURES: dict[str, Measure] = {
     "bombs": bombs,
     "packages": packages,
     "export": export,
+    "agent": agent,
 }

@@ -25,18 +25,19 @@ class OurKernel:
         self._user_id = user_id
         self._opened: Session | None = None
 
-    async def _session(self) -> Session:
+    async def session(self) -> Session:
+        """The session, for measures of what works in one."""
         if self._opened is None:
             self._opened = await self._interpreter.session(self._user_id)
         return self._opened
 
     async def start(self) -> None:
         """See the protocol."""
-        await (await self._session()).warm_up()
+        await (await self.session()).warm_up()
 
     async def execute(self, code: str) -> None:
         """See the protocol."""
-        session = self._opened or await self._session()
+        session = self._opened or await self.session()
         result = await session.execute(code)
         if not result.ok:
             raise CellFailedError(f"ours: {code!r} ended with {result.status}: {result.cause}")
@@ -44,7 +45,7 @@ class OurKernel:
     async def show_figure(self, code: str) -> float:
         """See the protocol."""
         moment: float | None = None
-        async for event in (await self._session()).run(code):
+        async for event in (await self.session()).run(code):
             if moment is None and isinstance(event, OutputAdded) and has_png(event.output):
                 moment = time.perf_counter()
             if isinstance(event, CellFinished) and not event.result.ok:
@@ -56,7 +57,7 @@ class OurKernel:
     async def interrupt(self, code: str) -> float:
         """See the protocol."""
         moment: float | None = None
-        session = await self._session()
+        session = await self.session()
         async for event in session.run(code):
             if moment is None and isinstance(event, (OutputAdded, StreamExtended)):
                 await asyncio.sleep(FALL_ASLEEP_S)
@@ -71,7 +72,7 @@ class OurKernel:
     @contextlib.asynccontextmanager
     async def running(self, code: str) -> AsyncIterator[None]:
         """Have ``code`` run meanwhile, whatever becomes of it; the session is stopped afterwards."""
-        session = await self._session()
+        session = await self.session()
         task = asyncio.create_task(session.execute(code))
         try:
             await asyncio.sleep(FALL_ASLEEP_S)
@@ -89,7 +90,7 @@ class OurKernel:
         return [pid for pid in await self._family() if is_zygote(pid)]
 
     async def _family(self) -> list[int]:
-        info = await (await self._session()).info()
+        info = await (await self.session()).info()
         if info.kernel_pid is None:
             raise CellFailedError("ours: the session has no kernel")
         return [info.kernel_pid, *ancestors_in(info.kernel_pid, "kernelside")]

@@ -48,6 +48,7 @@ from kernel_manager.housekeeping import CleanupReport
 from kernel_manager.interpreter import Interpreter, cleanup_expired_files, get_interpreter_status, open_interpreter
 from kernel_manager.packages.uv import PackageSource
 from kernel_manager.sessions.session import Completion, Session, SessionInfo
+from kernel_manager.sessions.variables import Variable, Variables
 
 __all__ = [
     "AddedFile",
@@ -90,6 +91,8 @@ __all__ = [
     "UnknownSessionError",
     "UsageError",
     "UserFile",
+    "Variable",
+    "Variables",
     "WrittenFile",
     "cleanup_expired_files",
     "get_interpreter_status",

@@ -18,7 +18,7 @@ from kernel_manager.errors import SettingsError
 
 _MONGODB_SCHEMES = ("mongodb://", "mongodb+srv://")
 #: Their values may hold a password, so no error shows them.
-_SECRET = frozenset({"DATABASE_URL", "MONGODB_URI", "MONGODB_URL", "MONGODB_CONNECTION_STRING"})
+_SECRET = frozenset({"DATABASE_URL", "MONGODB_URI", "MONGODB_URL", "MONGODB_CONNECTION_STRING", "OPENAI_API_KEY"})
 
 
 class Settings(BaseSettings):
@@ -143,6 +143,51 @@ class Settings(BaseSettings):
         default=1, gt=0, le=8_760, description="Hours between two rounds of removing what has expired or was abandoned."
     )
 
+    openai_api_key: SecretStr | None = Field(
+        default=None, description="The model endpoint's key. OpenAI itself needs one, a custom endpoint perhaps not."
+    )
+    openai_base_url: str | None = Field(
+        default=None, max_length=2_000, description="Any OpenAI-compatible endpoint: vLLM, Ollama, OpenRouter… Default: OpenAI."
+    )
+    openai_model: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=200,
+        description="A model that can call tools. Default with OpenAI: gpt-5.4-mini; a custom endpoint needs it.",
+    )
+    openai_api: Literal["auto", "responses", "chat_completions"] = Field(
+        default="auto", description="How the endpoint is spoken to. auto: responses with OpenAI, else chat_completions."
+    )
+    openai_vision: Literal["auto", "on", "off"] = Field(
+        default="auto", description="Whether the model gets pictures. auto: with OpenAI; an assistant's `vision` comes first."
+    )
+    openai_context_tokens: int = Field(
+        default=32_000,
+        ge=2_000,
+        le=10_000_000,
+        description="Tokens that the model reads at once; longer conversations are shortened. An assistant may have its own.",
+    )
+    openai_timeout: float = Field(default=300, gt=0, le=86_400, description="Seconds that the endpoint may send nothing.")
+    openai_max_retries: int = Field(
+        default=4, ge=0, le=20, description="How often a request is asked again after 429, 5xx or a connection that broke off."
+    )
+    max_rounds: int = Field(default=12, ge=1, le=200, description="Requests to the model in one turn; the last has to answer.")
+    model_output_chars: int = Field(
+        default=8_000, ge=500, le=1_000_000, description="Characters of one result that the model sees; the middle is cut."
+    )
+    model_figure_pixels: int = Field(
+        default=768, ge=64, le=4_096, description="Width and height at most of a figure as the model gets it."
+    )
+    assistants_dir: Path | None = Field(
+        default=None, description="A folder with assistants of your own, a TOML file each, besides the three ready-made ones."
+    )
+    daily_tokens_per_user: int | None = Field(
+        default=None, ge=1, description="Tokens, in and out, that a user may use in a day (UTC). Default: no limit."
+    )
+    daily_runs_per_user: int | None = Field(
+        default=None, ge=1, description="Cells that a user may have the model run in a day (UTC). Default: no limit."
+    )
+
     @field_validator("file_expiration_hours", "session_retention_days")
     @classmethod
     def _positive_or_never(cls, value: float) -> float:
@@ -158,7 +203,14 @@ class Settings(BaseSettings):
             raise ValueError(f"it begins with none of {', '.join(schemes)}")
         return url
 
-    @field_validator("data_dir", "runtime_dir", "environments_dir", "approved_packages")
+    @field_validator("openai_base_url")
+    @classmethod
+    def _web_address(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("it begins with neither https:// nor http://")
+        return url
+
+    @field_validator("data_dir", "runtime_dir", "environments_dir", "approved_packages", "assistants_dir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         """``~`` is the user's home, and a relative path means the same wherever the process goes later."""

@@ -33,6 +33,7 @@ TINY = Plan(
     checks=2,
     exports=1,
     exported_cells=4,
+    agent_rounds=1,
 )
 ROLLUP = """\
 55d0-7ffc ---p 00000000 00:00 0                          [rollup]

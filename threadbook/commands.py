@@ -29,6 +29,7 @@ def build_parser() -> OneLineParser:
     groups = (
         _run,
         _console,
+        _chat,
         _files,
         _packages,
         _sessions,
@@ -77,6 +78,22 @@ def _console(commands: Commands[OneLineParser]) -> None:
     )
     add_session_options(parser)
     add_file_option(parser)
+
+
+def _chat(commands: Commands[OneLineParser]) -> None:
+    parser = add_command(
+        commands,
+        "chat",
+        "threadbook.chat:chat",
+        about="Talk to a model that works in a session.",
+        examples=["threadbook chat", "threadbook chat --once 'what is the mean of price?' --file diamonds.csv"],
+        more="exit status of --once: 0 answered, 2 wrong usage or over a limit, 3 the model or the service failed, 130 stopped",
+    )
+    parser.add_argument("--once", metavar="MESSAGE", help="answer one message and leave; - reads it from stdin")
+    add_session_options(parser)
+    add_file_option(parser)
+    parser.add_argument("--assistant", metavar="ID", help="who answers (default: the user's choice)")
+    parser.add_argument("--json", action="store_true", help="with --once: print one JSON document instead")
 
 
 def _files(commands: Commands[OneLineParser]) -> None:

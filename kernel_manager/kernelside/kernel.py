@@ -15,7 +15,9 @@ from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_client.session import Session
 
 from . import pip_lines
+from .figure_notes import NotingFormatter
 from .output_limits import MESSAGE_LIMIT, DisplayLimiter, encodable, left_out, shorten_content
+from .variables import variables
 
 LIMITED_TYPES = {"display_data", "update_display_data", "execute_result", "clear_output"}
 NO_ANSWER = "nobody answered; pass the value in the code instead of asking for it"
@@ -85,6 +87,11 @@ class ThreadbookShell(ZMQInteractiveShell):
         self.user_ns.update(names)
         self.user_ns_hidden.update(names)
 
+    def init_display_formatter(self) -> None:
+        """Have figures say what they show."""
+        self.display_formatter = NotingFormatter(parent=self)
+        cast("list[Any]", self.configurables).append(self.display_formatter)
+
     def init_user_ns(self) -> None:
         """Make the namespace anew."""
         super().init_user_ns()
@@ -117,6 +124,7 @@ class ThreadbookKernel(IPythonKernel):
 
     implementation = "threadbook"
     shell_class = ThreadbookShell
+    msg_types = [*IPythonKernel.msg_types, "variables_request"]  # noqa: RUF012 (as ipykernel has it)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -147,6 +155,12 @@ class ThreadbookKernel(IPythonKernel):
             await super().execute_request(stream, ident, parent)
         finally:
             self.on_cell_over()
+
+    async def variables_request(self, stream: Any, ident: Any, parent: Any) -> None:
+        """Tell what the session holds."""
+        shell = cast("Any", self.shell)
+        content = {"status": "ok", **variables(dict(shell.user_ns), shell.user_ns_hidden)}
+        cast("Session", self.session).send(stream, "variables_reply", content, parent, ident=ident)
 
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Run code; an interrupt that comes in the last moment is a result, not a lost reply."""

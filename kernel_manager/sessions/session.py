@@ -37,6 +37,7 @@ from kernel_manager.sessions.recovery import recover
 from kernel_manager.sessions.sent_cell import SentCell
 from kernel_manager.sessions.session_kernel import SessionKernel, State
 from kernel_manager.sessions.sync_soon import SyncSoon
+from kernel_manager.sessions.variables import Variables
 
 logger = logging.getLogger(__name__)
 
@@ -440,6 +441,16 @@ class Session:
     async def is_complete(self, code: str) -> str:
         """Whether ``code`` is a whole cell: ``complete``, ``incomplete``, ``invalid`` or ``unknown``."""
         return str((await self._ask_kernel("is_complete_request", {"code": code})).get("status", "unknown"))
+
+    async def variables(self) -> Variables | None:
+        """Ask a live kernel what it holds; None while a cell runs, when there is no kernel, or when it does not answer.
+
+        A kernel that lives from an earlier process is found again; none is started for this.
+        """
+        if not self.has_kernel and not self.busy and (await self.info()).state == "idle":
+            await self.warm_up()
+        reply = await self._ask_kernel("variables_request", {})
+        return None if reply.get("status") != "ok" else Variables.of(reply)
 
     async def _ask_kernel(self, msg_type: str, content: Message) -> Message:
         """The reply's content; empty while a cell runs, when there is no kernel, or when it does not answer."""

@@ -6,11 +6,15 @@ import asyncio
 import os
 import shlex
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from bot.agent import events as agent_events
+from bot.agent.agent import Agent, AgentOptions, Message
+from bot.agent.assistant import Assistant
+from bot.agent.models.scripted import Reply, ScriptedClient, last_answer
 from kernel_manager import CellFinished, CellStarted, Event, OutputAdded, PackagesInstalled, PackagesInstalling, open_interpreter
 from kernel_manager.config import Settings
 from kernel_manager.packages.environments import Environment
@@ -292,3 +296,17 @@ async def test_one_by_one_kernels_have_the_packages_too(own_settings_of: OwnSett
         await session.execute("1")
         result = await session.execute("import tiny\ntiny.__version__")
     assert (value(result), result.installed_packages) == ("'1.0'", ["tiny"])
+
+
+async def test_a_model_s_code_has_a_package_installed_on_the_way_and_the_model_is_told(shop: Shop, settings: Settings) -> None:
+    client = ScriptedClient([Reply("", ["import tiny\ntiny.__name__"]), lambda request: Reply(last_answer(request))])
+    async with session_of(settings, shop.source, "model") as session:
+        turn = Agent(client, AgentOptions("m")).turn(session, Message("go"), Assistant("a", "Analyst", ""))
+        async with aclosing(turn.events()) as stream:
+            events = [event async for event in stream]
+    assert agent_events.PackagesInstalled(("tiny",)) in events
+    assert any(isinstance(event, agent_events.PackagesInstalling) for event in events)
+    ended = events[-1]
+    assert isinstance(ended, agent_events.TurnEnded)
+    assert "status: ok" in ended.text
+    assert "installed on the way: tiny" in ended.text

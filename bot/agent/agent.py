@@ -1,0 +1,84 @@
+"""The agent: what its turns share, whoever talks to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from weakref import WeakValueDictionary
+
+from bot.agent.assistant import Assistant
+from bot.agent.attachments import Attachment
+from bot.agent.budget import Calibration
+from bot.agent.models.protocol import ModelClient
+from bot.agent.seen import Eyes
+from bot.agent.turn import Turn
+from bot.agent.usage import UsageBook
+from kernel_manager.files.user_file import UserFile
+from kernel_manager.sessions.session import Session
+
+#: Returns a user's files, the newest first.
+FilesOf = Callable[[str], Awaitable[Sequence[UserFile]]]
+
+
+async def no_files(_user_id: str) -> Sequence[UserFile]:
+    """Nobody has files."""
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a person said, with the files that came with it, which ``load_file`` finds already."""
+
+    text: str
+    name: str = "user"
+    attachments: tuple[Attachment, ...] = ()
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOptions:
+    """How the agent works, whichever assistant answers.
+
+    ``context_tokens`` is how much the model reads at once, ``timeout`` how many seconds a cell may run, ``packages`` what the
+    kernels' environment has.
+    """
+
+    model: str
+    rounds: int = 12
+    context_tokens: int = 32_000
+    vision: bool = False
+    figure_pixels: int = 768
+    output_characters: int = 8_000
+    timeout: float = 300
+    packages: tuple[str, ...] = ()
+    installs: bool = False
+
+    def eyes(self, assistant: Assistant) -> Eyes:
+        """Return what an assistant's model can take in."""
+        chosen = assistant.options.vision
+        return Eyes(self.vision if chosen is None else chosen, self.figure_pixels, self.output_characters)
+
+
+@dataclass(eq=False)
+class Agent:
+    """Answers messages in sessions. Whoever made the client and the database closes them."""
+
+    client: ModelClient
+    options: AgentOptions
+    usage: UsageBook | None = None
+    files_of: FilesOf = no_files
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    def __post_init__(self) -> None:
+        self.calibration = Calibration()
+        self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
+
+    def turn(self, session: Session, messages: Message | Sequence[Message], assistant: Assistant) -> Turn:
+        """Return the turn that answers these messages; nothing happens until its events are asked for."""
+        return Turn(self, session, [messages] if isinstance(messages, Message) else list(messages), assistant)
+
+    def line(self, session: Session) -> asyncio.Lock:
+        """Return what a turn of the session holds while it runs, so that turns come one after the other."""
+        return self._lines.setdefault((session.user_id, session.session_id), asyncio.Lock())

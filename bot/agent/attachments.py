@@ -1,0 +1,154 @@
+"""What a person hands in with a message, as a model gets it: bounded, and marked as data."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bot.agent.items import Part, Text
+from bot.agent.marking import clip, marked, one_line
+from bot.agent.pictures import MAX_BYTES, MIMES, Picture, for_model
+from bot.agent.seen import Eyes
+from kernel_manager.files.user_file import UserFile
+
+MAX_SHOWN = 10
+_PDF_TIMEOUT_S = 20.0
+_TEXT_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("txt", "md", "rst", "csv", "tsv", "json", "jsonl", "ndjson", "xml", "html", "htm", "yaml", "yml", "toml", "ini", "cfg"),
+        *(
+            "conf",
+            "log",
+            "sql",
+            "py",
+            "ipynb",
+            "r",
+            "jl",
+            "m",
+            "js",
+            "ts",
+            "c",
+            "h",
+            "cpp",
+            "hpp",
+            "java",
+            "go",
+            "rs",
+            "rb",
+            "php",
+        ),
+        *("sh", "tex", "bib", "css"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file of this message. ``path`` is None if it could not be had, and ``failure`` says why.
+
+    ``file_type`` is a MIME type, ``size`` is in bytes; ``file_id`` and ``name`` are what ``load_file`` knows.
+    """
+
+    name: str
+    file_type: str
+    size: int
+    path: Path | None = None
+    file_id: str | None = None
+    url: str | None = None
+    failure: str | None = None
+
+    @property
+    def line(self) -> str:
+        """What it is, in one line."""
+        known = [one_line(self.file_type, 80), f"{self.size:,} bytes"]
+        known += [f"file_id {self.file_id}"] if self.file_id else []
+        known += [f"from {one_line(self.url, 300)}"] if self.url else []
+        known += ["downloaded" if self.path is not None else f"not downloaded: {one_line(self.failure or 'unknown why', 200)}"]
+        return f"{one_line(self.name)} ({', '.join(known)})"
+
+
+def attached(file: UserFile, url: str | None = None) -> Attachment:
+    """Return a file of the user as an attachment of a message."""
+    return Attachment(file.filename, file.file_type, file.size, file.path, file.file_id, url)
+
+
+async def shown(attachments: Sequence[Attachment], eyes: Eyes) -> list[Part]:
+    """Return what a model sees of the attachments of one message; they share the room of one result."""
+    if not attachments:
+        return []
+    room = max(eyes.characters // min(len(attachments), MAX_SHOWN), 500)
+    parts: list[Part] = []
+    for attachment in attachments[:MAX_SHOWN]:
+        parts += await _shown(attachment, eyes, room)
+    if len(attachments) > MAX_SHOWN:
+        names = ", ".join(one_line(attachment.name, 80) for attachment in attachments[MAX_SHOWN : 5 * MAX_SHOWN])
+        parts.append(Text(marked("attachment", f"{len(attachments) - MAX_SHOWN} more, not shown: {names}")))
+    return parts
+
+
+async def _shown(attachment: Attachment, eyes: Eyes, room: int) -> list[Part]:
+    path = attachment.path
+    if path is None:
+        return [Text(marked("attachment", attachment.line))]
+    if attachment.file_type in MIMES and eyes.vision:
+        content = await asyncio.to_thread(_head, path, MAX_BYTES + 1)
+        image = await for_model(Picture(attachment.file_type, content, one_line(attachment.name)), eyes.pixels)
+        note = "" if image is not None else "\n[the image cannot be opened]"
+        return [Text(marked("attachment", attachment.line + note)), *([image] if image is not None else [])]
+    text = await text_of_file(path, attachment.file_type, room)
+    return [Text(marked("attachment", attachment.line if text is None else f"{attachment.line}\n{text}"))]
+
+
+async def text_of_file(path: Path, file_type: str, limit: int) -> str | None:
+    """Return the beginning of a file's text, cut with a note; None for a file that is no text."""
+    suffix = path.suffix.lower()
+    if file_type == "application/pdf" or suffix == ".pdf":
+        return clip(await pdf_text(path, 4 * limit), limit)
+    if not file_type.startswith("text/") and suffix not in _TEXT_SUFFIXES and "json" not in file_type:
+        return None
+    head = await asyncio.to_thread(_head, path, 4 * limit)
+    if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return None
+    text = _decoded(head)
+    size = (await asyncio.to_thread(path.stat)).st_size
+    if len(text) <= limit and size <= len(head):
+        return text
+    return f"{text[:limit]}\n[… the file goes on: {size:,} bytes in all; load_file opens the whole …]"
+
+
+async def pdf_text(path: Path, limit: int) -> str:
+    """Return a PDF's text, read by a process of its own with little memory and time: a PDF can be made to take all of both."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "bot.agent.pdf_text", str(path), str(limit)),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        async with asyncio.timeout(_PDF_TIMEOUT_S):
+            out, _ = await process.communicate()
+    except TimeoutError:
+        out = b""
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    text = out.decode("utf-8", "replace").strip()
+    return text or "[no text could be read from this PDF; load_file opens it]"
+
+
+def _head(path: Path, size: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError as exc:
+        return f"[cannot be read: {exc.strerror}]".encode()
+
+
+def _decoded(content: bytes) -> str:
+    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    return content.decode(encoding, "replace")

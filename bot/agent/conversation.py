@@ -1,0 +1,112 @@
+"""The conversation with a model, derived from the session's history: who said what, what ran, and what came of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from bot.agent.items import AssistantMessage, Exchange, Item, Part, Text, ToolCall, ToolOutput, UserMessage, complete, said
+from bot.agent.marking import clip, marked, one_line
+from bot.agent.pictures import pictures_of
+from bot.agent.seen import Eyes, report, seen
+from bot.agent.tools import EXECUTE
+from kernel_manager.execution.result import ExecutionResult
+from kernel_manager.sessions.history import Cell, Entry, KernelEnded, Said, SessionHistory
+
+#: Cells from the end whose figures a model still sees as pictures; of the others it gets the descriptions.
+RECENT_CELLS = 4
+#: Entries of the history that are looked at at all; what lies before is gone from the conversation.
+MAX_ENTRIES = 2_000
+_MAX_SAID = 60_000
+
+
+async def conversation(history: SessionHistory, eyes: Eyes) -> list[Exchange]:
+    """Return what was said and done so far, oldest first. Every call has its answer, also after a crash."""
+    entries = history.entries[-MAX_ENTRIES:]
+    recent = {id(cell) for cell in [entry for entry in entries if isinstance(entry, Cell)][-RECENT_CELLS:]}
+    exchanges: list[list[Item]] = [[]]
+    for entry in entries:
+        if isinstance(entry, Said) and entry.role == "user":
+            exchanges.append([])
+        exchanges[-1] += await _items(entry, eyes, with_pictures=id(entry) in recent)
+    return [Exchange(tuple(complete(items))) for items in exchanges if items]
+
+
+async def _items(entry: Entry, eyes: Eyes, *, with_pictures: bool) -> list[Item]:
+    match entry:
+        case Said(role="user"):
+            return [said(words(entry.name, entry.at, entry.text))]
+        case Said(role="assistant"):
+            return [AssistantMessage(clip(entry.text, _MAX_SAID))]
+        case Said():
+            return [said(marked("note", clip(entry.text, _MAX_SAID), source=entry.name))]
+        case KernelEnded():
+            why = one_line(entry.cause or "it ended", 300)
+            lost = " All variables are lost: load and define again what you need." if entry.state_lost else ""
+            return [said(marked("note", f"The kernel ended: {why}.{lost}", source="interpreter"))]
+        case Cell():
+            return await _cell_items(entry, eyes, with_pictures=with_pictures)
+
+
+async def _cell_items(cell: Cell, eyes: Eyes, *, with_pictures: bool) -> list[Item]:
+    if cell.source != "run":
+        return [said(_others_cell(cell, eyes))]
+    call = ToolCall(f"call_{cell.cell_id}", EXECUTE.name, json.dumps({"code": cell.code}, ensure_ascii=False))
+    if cell.status is None:
+        return [call]
+    result = result_of(cell)
+    parts = await seen(result, eyes) if with_pictures else (Text(report(result, eyes.characters, pictures_of(result.outputs))),)
+    return [call, ToolOutput(call.call_id, parts)]
+
+
+def _others_cell(cell: Cell, eyes: Eyes) -> str:
+    """A cell that the model did not ask for: another client's, or one of an imported notebook."""
+    where = "ran this code from a Jupyter client" if cell.source == "attach" else "imported this cell; it did not run here"
+    result = result_of(cell)
+    outcome = report(result, eyes.characters // 2, pictures_of(result.outputs)) if cell.status else "still running"
+    return marked("note", f"The user {where}:\n{clip(cell.code, 4_000)}\n\n{outcome}", source="interpreter")
+
+
+def result_of(cell: Cell) -> ExecutionResult:
+    """Return what a cell of the history came to."""
+    return ExecutionResult(
+        status=cell.status or "interrupted",
+        execution_count=cell.execution_count,
+        outputs=cell.outputs,
+        files=cell.files,
+        installed_packages=cell.installed_packages,
+        duration_s=cell.duration_s,
+        cause=cell.cause,
+        state_lost=cell.state_lost,
+    )
+
+
+def words(name: str, at: datetime | None, text: str) -> str:
+    """Return what a person said, with who and when in front."""
+    when = f" ({at:%Y-%m-%d %H:%M} UTC)" if at is not None else ""
+    return f"{one_line(name, 100) or 'user'}{when}:\n{clip(text, _MAX_SAID)}"
+
+
+def summary(exchange: Exchange) -> str:
+    """Return an exchange in a few words, without a model's help: what was asked, what ran, what came out."""
+    asked = next((_words_of(item.parts) for item in exchange.items if isinstance(item, UserMessage)), "")
+    ran = [one_line(_code(item), 120) for item in exchange.items if isinstance(item, ToolCall)]
+    came = [one_line(_words_of(item.parts), 120) for item in exchange.items if isinstance(item, ToolOutput)]
+    answered = [item.text for item in exchange.items if isinstance(item, AssistantMessage)]
+    lines = [f"asked: {one_line(asked, 200)}"]
+    lines += [f"ran: {code} → {outcome}" for code, outcome in list(zip(ran, came, strict=False))[-3:]]
+    lines += [f"({len(ran) - 3} earlier cells left out)"] if len(ran) > 3 else []
+    lines += [f"answered: {one_line(answered[-1], 240)}"] if answered else []
+    return "\n".join(lines)
+
+
+def _words_of(parts: Sequence[Part]) -> str:
+    return next((part.text for part in parts if isinstance(part, Text)), "")
+
+
+def _code(call: ToolCall) -> str:
+    try:
+        return str(json.loads(call.arguments)["code"])
+    except (ValueError, KeyError, TypeError):
+        return call.arguments

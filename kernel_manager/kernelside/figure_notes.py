@@ -1,0 +1,68 @@
+"""What a Matplotlib figure shows, in words and numbers, for whoever cannot see the picture.
+
+It travels in the metadata of the display, under ``threadbook``, and so is in the history and in exported notebooks, too.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import Any
+
+from IPython.core.formatters import DisplayFormatter
+
+MAX_AXES = 12
+MAX_TEXT = 120
+MAX_LABELS = 12
+
+
+class NotingFormatter(DisplayFormatter):
+    """IPython's formatter, which adds what a figure shows to the metadata of its picture."""
+
+    def format(self, obj: Any, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
+        """See IPython."""
+        data, metadata = super().format(obj, include=include, exclude=exclude)
+        if any(mime.startswith("image/") for mime in data) and (note := note_of(obj)) is not None:
+            metadata = {**metadata, "threadbook": {"figure": note}}
+        return data, metadata
+
+
+def note_of(obj: Any) -> dict[str, Any] | None:
+    """Describe a figure; None for anything else, or when it cannot be described."""
+    module = sys.modules.get("matplotlib.figure")
+    if module is None or not isinstance(obj, module.Figure):
+        return None
+    try:
+        title = obj.get_suptitle() if hasattr(obj, "get_suptitle") else ""
+        return {
+            "title": _text(title),
+            "axes": [_axes(axes) for axes in obj.axes[:MAX_AXES]],
+            "more_axes": len(obj.axes[MAX_AXES:]),
+        }
+    except Exception:  # noqa: BLE001  (a figure that cannot be described is shown all the same)
+        return None
+
+
+def _axes(axes: Any) -> dict[str, Any]:
+    _, labels = axes.get_legend_handles_labels()
+    # "PathCollection" → 2: lines, markers, bars, images and the like, each kind by Matplotlib's own name
+    artists: dict[str, int] = {}
+    for artist in [*axes.lines, *axes.collections, *axes.images, *axes.containers]:
+        kind = type(artist).__name__
+        artists[kind] = artists.get(kind, 0) + 1
+    return {
+        "title": _text(axes.get_title()),
+        "x": _axis(axes.get_xlabel(), axes.get_xlim(), axes.get_xscale()),
+        "y": _axis(axes.get_ylabel(), axes.get_ylim(), axes.get_yscale()),
+        "series": artists,
+        "labels": [_text(label) for label in labels[:MAX_LABELS]],
+    }
+
+
+def _axis(label: str, limits: Any, scale: str) -> dict[str, Any]:
+    ends = [float(limit) for limit in limits]
+    return {"label": _text(label), "range": [end if math.isfinite(end) else None for end in ends], "scale": _text(scale)}
+
+
+def _text(value: Any) -> str:
+    return " ".join(str(value).split())[:MAX_TEXT]

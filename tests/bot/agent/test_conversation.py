@@ -1,0 +1,108 @@
+"""The conversation is derived from the session's log, whatever was going on in it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from bot.agent.conversation import conversation, summary
+from bot.agent.items import AssistantMessage, Exchange, Item, ToolCall, ToolOutput, UserMessage, said, text_of
+from bot.agent.prompt import Surroundings, system_prompt, variables_note
+from bot.agent.seen import Eyes
+from kernel_manager.execution.result import ExecutionResult
+from kernel_manager.files.user_file import UserFile
+from kernel_manager.sessions import history as log
+from kernel_manager.sessions.variables import Variable, Variables
+
+AT = datetime(2026, 11, 20, 22, 5, tzinfo=UTC)
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> log.History:
+    return log.History(tmp_path / "history.jsonl", lambda: AT)
+
+
+def run(history: log.History, number: int, printed: str = "out", source: log.Source = "run") -> None:
+    cell_id = f"{number:012x}"
+    output = {"output_type": "stream", "name": "stdout", "text": printed}
+    history.append(log.CellStarted(cell_id, f"step_{number}()", "m", "k", source=source))
+    history.append(log.CellFinished.of(cell_id, ExecutionResult("ok", number, [output]), {}))
+
+
+async def items_of(history: log.History) -> list[Item]:
+    return [item for exchange in await conversation(history.read(), Eyes()) for item in exchange.items]
+
+
+def words(item: Item) -> str:
+    assert isinstance(item, (UserMessage, ToolOutput))
+    return text_of(item.parts)
+
+
+async def test_who_said_what_and_when_and_what_ran(history: log.History) -> None:
+    history.append(log.Said("user", "Ada\nLovelace", "how many?"))
+    run(history, 1)
+    history.append(log.Said("assistant", "Analyst", "Seven."))
+    question, call, output, answer = await items_of(history)
+    assert words(question) == "Ada Lovelace (2026-11-20 22:05 UTC):\nhow many?"
+    assert isinstance(call, ToolCall)
+    assert isinstance(output, ToolOutput)
+    assert call.call_id == output.call_id
+    assert "out" in words(output)
+    assert answer == AssistantMessage("Seven.")
+
+
+async def test_an_exchange_begins_with_each_message_of_a_person(history: log.History) -> None:
+    run(history, 1)
+    for number in range(3):
+        history.append(log.Said("user", "Ada", f"q{number}"))
+        history.append(log.Said("assistant", "Analyst", f"a{number}"))
+    assert [len(exchange.items) for exchange in await conversation(history.read(), Eyes())] == [2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(("source", "told"), [("attach", "from a Jupyter client"), ("import", "it did not run here")])
+async def test_what_others_ran_is_told_as_theirs(history: log.History, source: log.Source, told: str) -> None:
+    run(history, 1, source=source)
+    (item,) = await items_of(history)
+    assert told in words(item)
+    assert "step_1()" in words(item)
+
+
+async def test_a_kernel_s_end_and_notes_are_told(history: log.History) -> None:
+    history.append(log.KernelEnded("k", "out of memory", state_lost=True))
+    history.append(log.Said("note", "Threadbook", "stopped"))
+    ended, note = await items_of(history)
+    assert "out of memory. All variables are lost" in words(ended)
+    assert words(note) == '<note source="Threadbook">\nstopped\n</note>'
+
+
+async def test_a_cell_that_never_ended_has_an_answer_all_the_same(history: log.History) -> None:
+    history.append(log.CellStarted("0" * 12, "x", "m", "k"))
+    history.append(log.Said("user", "Ada", "and?"))
+    call, output, _ = await items_of(history)
+    assert isinstance(call, ToolCall)
+    assert "did not finish" in words(output)
+
+
+def test_a_summary_says_what_was_asked_ran_came_out_and_was_answered() -> None:
+    call = ToolCall("c", "execute_python_code", '{"code": "df.mean()"}')
+    exchange = Exchange((said("mean?"), call, ToolOutput("c", said("42").parts), AssistantMessage("It is 42.")))
+    assert summary(exchange) == "asked: mean?\nran: df.mean() → 42\nanswered: It is 42."
+
+
+def test_the_prompt_names_files_packages_and_limits_and_leaves_braces_alone() -> None:
+    file = UserFile("f1", "u", "a.csv", "a.csv", "text/csv", Path("/x"), 1234, AT, AT)
+    around = Surroundings(["numpy", "pandas"], True, 300, 8_000, False, [file])
+    text = system_prompt("Analyst", "Use {files} and {unknown}.", around)
+    for expected in ("You are Analyst", "Use {files} and {unknown}.", "numpy, pandas", "300 seconds", "8,000 characters"):
+        assert expected in text
+    assert "a.csv (file_id f1, text/csv, 1,234 bytes, expires 2026-11-20 22:05 UTC)" in text
+    assert "install by themselves" in text
+    assert "cannot see pictures" in text
+
+
+def test_variables_are_listed_with_type_shape_and_columns() -> None:
+    held = Variables((Variable("df", "DataFrame", (3, 2), ("a", "b")), Variable("x", "int")), 7)
+    assert variables_note(held).splitlines()[1:-1] == ["df: DataFrame 3×2: a, b", "x: int", "and 5 older ones"]
+    assert "the kernel is fresh" in variables_note(Variables((), 0))
