@@ -7,7 +7,6 @@ from a kernel.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import fcntl
 import importlib
 import importlib.util
@@ -30,16 +29,19 @@ def load_package() -> None:
     spec.loader.exec_module(module)
 
 
-def hold_environment() -> None:
-    """Have this process and all that are forked from it keep the environment from being removed, by a lock on a file in it."""
-    with contextlib.suppress(OSError):
+def hold_environment() -> int | None:
+    """Keep the environment from being removed, by a lock on a file in it, while any process has the descriptor returned."""
+    try:
         held = os.open(os.path.join(sys.prefix, IN_USE), os.O_RDONLY | os.O_CLOEXEC)
         fcntl.flock(held, fcntl.LOCK_SH)
+    except OSError:
+        return None
+    return held
 
 
 def main() -> None:
     """Parse the command line and run one of the roles."""
-    hold_environment()
+    held = hold_environment()
     parser = argparse.ArgumentParser(prog="kernelside")
     parser.add_argument("role", choices=["zygote", "init", "kernel", "doctor"])
     parser.add_argument("--runtime", default="")
@@ -51,6 +53,7 @@ def main() -> None:
     parser.add_argument("--kernel", help="the request as JSON (init, kernel)")
     parser.add_argument("--pipes", help="the descriptors of sockets and pipes (kernel)")
     options = parser.parse_args()
+    options.held = held
     load_package()
     roles = importlib.import_module("kernelside.roles")
     roles.ROLES[options.role](options)

@@ -53,10 +53,11 @@ StartKernel = Callable[[Enclosure, Pipes, KernelHandles], int]
 
 
 class Init:
-    """Runs until the kernel has ended and everybody who listens was told."""
+    """Runs until the kernel has ended and everybody who listens was told. ``held`` is a descriptor to keep open until then."""
 
-    def __init__(self, kernel_dir: str, idle_timeout: float, enclosure: Enclosure) -> None:
+    def __init__(self, kernel_dir: str, idle_timeout: float, enclosure: Enclosure, held: int | None = None) -> None:
         self._dir = kernel_dir
+        self._held = () if held is None else (held,)
         self._idle_timeout = idle_timeout
         self._enclosure = enclosure
         self._last_used = time.monotonic()
@@ -91,7 +92,8 @@ class Init:
         self._pipes = pipes = Pipes()
         handles = open_for_kernel(self._dir, (pipes.stdout_read, pipes.stderr_read), pipes.news_write)
         self._enclosure.enter(
-            [2, server.fileno(), self._report_fd, *wake, *pipes.of_init], [*pipes.of_kernel, *handles.listeners.values()]
+            [2, server.fileno(), self._report_fd, *wake, *pipes.of_init, *self._held],
+            [*pipes.of_kernel, *handles.listeners.values()],
         )
         self._pid = start_kernel(self._enclosure, pipes, handles)
         self._selector = selectors.DefaultSelector()

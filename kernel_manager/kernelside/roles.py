@@ -30,7 +30,7 @@ def zygote_role(options: Namespace) -> None:
     _daemonize()
     layout, preload = _layout(options), _names(options.preload)
     containment.hide_start("zygote")
-    zygote.main(server, layout, preload, options.idle_timeout, demand)
+    zygote.main(server, layout, preload, options.idle_timeout, demand, options.held)
 
 
 def init_role(options: Namespace) -> None:
@@ -44,8 +44,8 @@ def init_role(options: Namespace) -> None:
     _daemonize()
     if isinstance(enclosure, JailEnclosure):
         containment.hide_start("init")
-        _supervise_jail(plan, enclosure)
-    init.Init(plan.kernel_dir, plan.idle_timeout, enclosure).run(
+        _supervise_jail(plan, enclosure, options.held)
+    init.Init(plan.kernel_dir, plan.idle_timeout, enclosure, options.held).run(
         lambda enclosure, _pipes, handles: _start_program(options, enclosure, _pipes, handles)
     )
     os._exit(0)
@@ -69,13 +69,13 @@ def doctor_role(options: Namespace) -> None:
     print(json.dumps(containment.find(demand, containment.look(demand)).report()))  # noqa: T201
 
 
-def _supervise_jail(plan: zygote.KernelPlan, enclosure: JailEnclosure) -> NoReturn:
+def _supervise_jail(plan: zygote.KernelPlan, enclosure: JailEnclosure, held: int | None) -> NoReturn:
     """Fork the jail's init, and stay to clean up after it."""
     from . import app as kernel_app
 
     pid = zygote.fork_init(enclosure)
     if pid == 0:
-        zygote.become_init(plan, enclosure, lambda: kernel_app.build((), warm_up=False))
+        zygote.become_init(plan, enclosure, lambda: kernel_app.build((), warm_up=False), held)
     os.waitpid(pid, 0)
     zygote.dispose(enclosure)
     os._exit(0)

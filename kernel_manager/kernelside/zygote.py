@@ -62,8 +62,17 @@ class Layout:
 class Zygote:
     """Serves fork requests until it is idle for ``idle_timeout`` seconds with no kernel alive."""
 
-    def __init__(self, server: socket.socket, layout: Layout, app: Any, idle_timeout: float, contained: Containment) -> None:
+    def __init__(
+        self,
+        server: socket.socket,
+        layout: Layout,
+        app: Any,
+        idle_timeout: float,
+        contained: Containment,
+        held: int | None,
+    ) -> None:
         self._server = server
+        self._held = held
         self._contained = contained
         self._layout = layout
         self._app = app
@@ -167,7 +176,7 @@ class Zygote:
         enclosure = enclose(self._contained, plan)
         pid = fork_init(enclosure)
         if pid == 0:
-            become_init(plan, enclosure, lambda: self._app)
+            become_init(plan, enclosure, lambda: self._app, self._held)
         if isinstance(enclosure, JailEnclosure) and enclosure.plan.group is not None:
             enclosure.plan.group.close()
         self._inits[pid] = enclosure
@@ -223,14 +232,14 @@ def dispose(enclosure: Enclosure) -> None:
                 group.kill()
 
 
-def become_init(plan: KernelPlan, enclosure: Enclosure, build_app: Callable[[], Any]) -> None:
+def become_init(plan: KernelPlan, enclosure: Enclosure, build_app: Callable[[], Any], held: int | None) -> None:
     """In the forked child: let go of everything of its parent, then supervise a kernel; never returns."""
     try:
         signal.set_wakeup_fd(-1)
         if isinstance(enclosure, NoEnclosure):
             os.setsid()
         jailed = isinstance(enclosure, JailEnclosure)
-        Init(plan.kernel_dir, plan.idle_timeout, enclosure).run(
+        Init(plan.kernel_dir, plan.idle_timeout, enclosure, held).run(
             fork_kernel(lambda handles, wait: _become_kernel(build_app(), plan, handles, wait, jailed=jailed))
         )
     except BaseException as exc:  # noqa: BLE001  (nothing may return into the zygote's loop)
@@ -257,15 +266,17 @@ def places_of(plan: KernelPlan, *, jailed: bool) -> KernelPlaces:
     return KernelPlaces(files, os.path.join(packages, protocol.OVERLAY))
 
 
-def main(server: socket.socket, layout: Layout, preload: Sequence[str], idle_timeout: float, demand: Demand) -> None:
-    """Build the kernel, then serve. The process has its own session and no descriptors but ``server``."""
+def main(
+    server: socket.socket, layout: Layout, preload: Sequence[str], idle_timeout: float, demand: Demand, held: int | None
+) -> None:
+    """Build the kernel, then serve. The process has its own session, and no descriptors but ``server`` and ``held``."""
     from . import app as kernel_app
 
     looking = containment.Looking(demand, layout.runtime) if demand.sandbox != "none" else None
     app = kernel_app.build(preload)
     contained = containment.find(demand, looking.findings() if looking is not None else None)
     kernel_app.freeze()
-    Zygote(server, layout, app, idle_timeout, contained).serve()
+    Zygote(server, layout, app, idle_timeout, contained, held).serve()
 
 
 def _checked(identifier: str) -> str:
