@@ -64,7 +64,7 @@ def test_every_measure_measures_both_sides(
     assert len(alone) == 4
     assert all(row["plain"] > 0 for row in rows if row not in alone)
     assert sum(row["target"] is not None for row in rows) == 6
-    assert sum(row["most"] is not None for row in rows) == 2
+    assert sum(row["most"] is not None for row in rows) == 4
     printed = capsys.readouterr().out
     assert kernel_environment.lock.read_text().partition("ipykernel==")[2].split()[0] in printed
     assert all(f"| {row['name']} " in printed for row in rows)
