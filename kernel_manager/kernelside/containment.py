@@ -20,7 +20,8 @@ from .jail import JailError, JailPolicy, Limits, cgroup, environment_paths, libc
 from .jail import environment as process_environment
 from .jail.policy import MEBIBYTE, WORKSPACE
 from .jail.probe import Findings, Protection, probe
-from .jail_enclosure import JailEnclosure, WorkspaceLimits
+from .jail_enclosure import JailEnclosure
+from .workspace import WorkspaceLimits
 
 HOME = "/tmp/home"  # noqa: S108  (the jail's own)
 #: Host uids of kernels, one for each user of the service: far above those that systems give to people and containers.
@@ -30,6 +31,7 @@ _UIDS = 100_000
 _FORGOTTEN_S = 120.0
 _PASSED_ON = ("LANG", "MPLBACKEND", "MALLOC_ARENA_MAX", "OPENBLAS_THREAD_TIMEOUT", "PYTHONDONTWRITEBYTECODE", "TZ")
 _MAX_CHOWNED = 200_000
+_LEAST_GAP_MB = 64
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,13 @@ class Demand:
 
     @property
     def limits(self) -> Limits:
-        """In the jail's terms. Private memory of one process ends a little before the limit of all, with a MemoryError."""
+        """In the jail's terms. Private memory of one process ends a little before the limit of all, with a MemoryError.
+
+        The gap holds what a kernel touches of the memory that it was born with.
+        """
         return Limits(
             memory=self.memory_mb * MEBIBYTE,
-            data=self.memory_mb * MEBIBYTE * 7 // 8,
+            data=(self.memory_mb - max(self.memory_mb // 8, _LEAST_GAP_MB)) * MEBIBYTE,
             tasks=self.processes,
             cpus=self.cpus,
             open_files=self.open_files,
@@ -98,6 +103,7 @@ class Containment:
         policy = self._findings.policy
         uid = kernel_uid(user) if policy.privileged else policy.host_uid
         gid = uid if policy.privileged else policy.host_gid
+        os.chmod(workspace, 0o700)  # code could have shut itself out of it
         if policy.privileged:
             give_workspace(workspace, uid, gid)
         os.makedirs(files, mode=0o755, exist_ok=True)
