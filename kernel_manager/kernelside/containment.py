@@ -110,13 +110,18 @@ class Containment:
         policy = replace(policy, workspace=workspace, files=files, packages=packages, host_uid=uid, host_gid=gid)
         group = cgroup.create(f"threadbook-{kernel_id}", policy.limits, self._places) if self._places else None
         try:
-            quota = WorkspaceLimits(WORKSPACE, self._demand.workspace_mb * MEBIBYTE, self._demand.workspace_files)
+            quota = self._quota(policy)
             return JailEnclosure(plan(policy, (), (), group), quota)
         except BaseException:
             if group is not None:
                 group.close()
                 group.remove()
             raise
+
+    def _quota(self, policy: JailPolicy) -> WorkspaceLimits:
+        demand, inside = self._demand, "mount" in policy.namespaces
+        folder = WORKSPACE if inside else policy.workspace
+        return WorkspaceLimits(folder, demand.workspace_mb * MEBIBYTE, demand.workspace_files, alone=inside)
 
 
 def find(demand: Demand, findings: Findings | None) -> Containment:

@@ -19,11 +19,15 @@ _GRAVE = 2
 
 @dataclass(frozen=True)
 class WorkspaceLimits:
-    """The most that may lie in the working folder: bytes on disk, and files and folders together."""
+    """The most that may lie in the working folder: bytes on disk, and files and folders together.
+
+    ``alone`` says that /proc shows the jail's own processes only; else what they hold open is not looked at.
+    """
 
     folder: str
     size: int
     files: int
+    alone: bool = True
 
 
 class HiddenError(Exception):
@@ -42,7 +46,8 @@ def share(limits: WorkspaceLimits) -> int:
                 size += entry.stat(follow_symlinks=False).st_blocks * 512
             if _times(size, files, limits) == _GRAVE:
                 return _GRAVE
-        size += sum(_nameless(os.stat(limits.folder).st_dev))
+        if limits.alone:
+            size += sum(_nameless(os.stat(limits.folder).st_dev))
     except OSError as exc:
         raise HiddenError(str(exc)) from exc
     return _times(size, files, limits)

@@ -113,16 +113,16 @@ _LIES: list[Any] = [
 
 
 @pytest.mark.parametrize("code", _LIES)
-def test_a_lie_harms_only_its_own_cell(attacker: Attacker, code: str) -> None:
+def test_a_lie_harms_only_its_own_cell(spy: Attacker, code: str) -> None:
     began = time.monotonic()
-    result = attacker.run(f"{_FORGE}\n{code}\nNone", timeout=5)
+    result = spy.run(f"{_FORGE}\n{code}\nNone", timeout=5)
     assert result["status"] in ("ok", "error", "timeout", "interrupted", "died")
     raised = [output["ename"] for output in result["outputs"] if output["output_type"] == "error"]
     assert not {"NameError", "AttributeError", "TypeError", "SyntaxError"} & set(raised), result["outputs"]  # the lie was told
-    attacker.service.goes_on()
-    if attacker.run("1 + 1", timeout=1)["status"] != "ok":  # what was said in its name may have been the next one's end, too
-        attacker.stop()
-    assert value(attacker.run("2 + 2")) == "4"
+    spy.service.goes_on()
+    if spy.run("1 + 1", timeout=1)["status"] != "ok":  # what was said in its name may have been the next one's end, too
+        spy.stop()
+    assert value(spy.run("2 + 2")) == "4"
     assert time.monotonic() - began < 20
 
 
