@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     code_execution_timeout: float = Field(
         default=300, gt=0, le=86_400, description="Seconds of code running; installs and waiting for input() do not count."
     )
+    code_wall_timeout: float = Field(
+        default=3600, gt=0, le=604_800, description="Seconds that one cell may take in all, waiting for input() included."
+    )
     interrupt_grace: float = Field(
         default=5, ge=0, le=600, description="Seconds between the interrupt of a cell and the end of its kernel."
     )

@@ -40,6 +40,10 @@ OVERTAKE_S = 0.5
 REMEMBERED_IDS = 50_000
 MAX_PROMPT = 10_000
 MAX_CAUSE = 1_000
+FULL_CAUSE = (
+    "the working folder grew beyond its limit (WORKSPACE_MB, WORKSPACE_FILES), so the cell was interrupted; delete files before "
+    "the next one, the session's variables are kept"
+)
 LEFT_CAUSE = "the cell called exit() or quit(), which ended its kernel; the session's variables are lost"
 
 Emit = Callable[[Event], None]
@@ -49,12 +53,13 @@ OnAnswer = Callable[[str, str], None]
 
 @dataclass(frozen=True, slots=True)
 class CellLimits:
-    """The bounds of one cell; times in seconds."""
+    """The bounds of one cell; times in seconds. ``wall`` counts from when it was sent, whatever it waits for."""
 
     timeout: float
     grace: float
     input_timeout: float
     outputs: OutputLimits
+    wall: float = 3600.0
 
 
 class CellRun:
@@ -85,6 +90,8 @@ class CellRun:
         self._replaying = False
         self._deadline_hit = False
         self._interrupted = False
+        self._limit_hit = False
+        self._capped = False
         self._seen: set[str] = set()
         self._clock = CellClock(kernel, limits.timeout, limits.grace)
         self._dates = _Dates()
@@ -93,6 +100,7 @@ class CellRun:
         self._looking: asyncio.TimerHandle | None = None
         self._settling: asyncio.TimerHandle | None = None
         self._settle_until: float | None = None
+        self._cap: asyncio.TimerHandle | None = None
         self._done: asyncio.Future[None] = self._loop.create_future()
 
     def prepare(self, code: str) -> str:
@@ -149,10 +157,22 @@ class CellRun:
         else:
             self._kernel.send_signal()
 
+    @property
+    def _wall(self) -> float:
+        return max(self._limits.wall, self._limits.timeout + self._limits.grace)
+
+    def _on_cap(self) -> None:
+        """Code can stop its clock: it asks a question, or says that it does. Nothing stops this one."""
+        self._capped = True
+        self._forget_questions()
+        self._clock.insist()
+
     # --- what comes in --------------------------------------------------------------------------------------------
 
     def _watch_kernel(self) -> None:
+        self._cap = self._loop.call_later(self._wall, self._on_cap)
         self._kernel.on_deadline = self._on_deadline
+        self._kernel.on_limit = self._on_limit
         self._kernel.exited.add_done_callback(self._on_exit)
 
     def _take_over_clock(self) -> None:
@@ -169,6 +189,9 @@ class CellRun:
     def _on_deadline(self) -> None:
         # a cell before this one may have been at its end when its time was: what is said of it comes late
         self._deadline_hit = self._clock.is_up if self._clock.was_started else not self._interrupted
+
+    def _on_limit(self, _limit: str) -> None:
+        self._limit_hit = True
 
     def _on_exit(self, _: object) -> None:
         """The kernel is gone; what it had sent is still on its way."""
@@ -332,12 +355,12 @@ class CellRun:
 
     def _leave(self) -> None:
         self._clock.stop()
-        for timer in (self._settling, self._looking):
+        for timer in (self._settling, self._looking, self._cap):
             if timer is not None:
                 timer.cancel()
         self._forget_questions()
         self._channels.forget(self.msg_id)
-        self._kernel.on_deadline = None
+        self._kernel.on_deadline = self._kernel.on_limit = None
         self._kernel.exited.remove_done_callback(self._on_exit)
 
     def _read_spool(self) -> None:
@@ -373,24 +396,34 @@ class CellRun:
         reply = self._reply or {}
         return bool(reply.get("status", "error" if self.collector.failed else "ok") != "ok")
 
+    @property
+    def _was_stopped_by_limit(self) -> bool:
+        return self._limit_hit and self._failed and not self._interrupted
+
     def _status(self) -> Status:
         reply = self._reply or {}
         was_interrupted = reply.get("ename") == "KeyboardInterrupt"
         # the interrupt's effect may reach us before the word that it was sent
-        if self._deadline_hit or (was_interrupted and not self._interrupted and self._clock.is_up):
+        if self._capped or self._deadline_hit or (was_interrupted and not self._interrupted and self._clock.is_up):
             return "timeout"
+        if self._was_stopped_by_limit:
+            return "error"
         if self._interrupted or was_interrupted:
             return "interrupted" if self._failed else "ok"
         return "error" if self._failed else "ok"
 
     def _cause(self) -> str | None:
         status = self._status()
+        if self._capped:
+            return (
+                f"the cell took {self._wall:g} s in all (CODE_WALL_TIMEOUT) and was interrupted; the session's variables are kept"
+            )
         if status == "timeout":
             return f"the cell ran longer than {self._limits.timeout:g} s and was interrupted; the session's variables are kept"
         if status == "interrupted":
             return "the cell was interrupted; the session's variables are kept"
         if status == "error":
-            return self._error_line()
+            return FULL_CAUSE if self._was_stopped_by_limit else self._error_line()
         return None
 
     def _error_line(self) -> str:
@@ -407,6 +440,11 @@ class CellRun:
         self._read_last_words(report)
         if self._is_leaving:
             return self._result("died", LEFT_CAUSE, state_lost=True)
+        if report.killed_by == "deadline" and self._capped:
+            cause = (
+                f"the cell took {self._wall:g} s in all (CODE_WALL_TIMEOUT) and ignored the interrupt, so its kernel was ended"
+            )
+            return self._result("timeout", cause, state_lost=True)
         if report.killed_by == "deadline" and self._interrupted and not self._deadline_hit:
             return self._result("interrupted", "the cell ignored the interrupt, so its kernel was ended", state_lost=True)
         if report.killed_by == "deadline" or (self._deadline_hit and report.signal is not None):

@@ -21,7 +21,8 @@ from .jail import JailError, JailPolicy, Limits, cgroup, environment_paths, libc
 from .jail import environment as process_environment
 from .jail.policy import MEBIBYTE, WORKSPACE
 from .jail.probe import Findings, Protection, probe
-from .jail_enclosure import JailEnclosure, WorkspaceLimits
+from .jail_enclosure import JailEnclosure
+from .workspace import WorkspaceLimits
 
 HOME = "/tmp/home"  # noqa: S108  (the jail's own)
 #: Host uids of kernels, one for each user of the service: far above those that systems give to people and containers.
@@ -31,6 +32,7 @@ _UIDS = 100_000
 _FORGOTTEN_S = 120.0
 _PASSED_ON = ("LANG", "MPLBACKEND", "MALLOC_ARENA_MAX", "OPENBLAS_THREAD_TIMEOUT", "PYTHONDONTWRITEBYTECODE", "TZ")
 _MAX_CHOWNED = 200_000
+_LEAST_GAP_MB = 64
 
 
 @dataclass(frozen=True)
@@ -55,10 +57,13 @@ class Demand:
 
     @property
     def limits(self) -> Limits:
-        """In the jail's terms. Private memory of one process ends a little before the limit of all, with a MemoryError."""
+        """In the jail's terms. Private memory of one process ends a little before the limit of all, with a MemoryError.
+
+        The gap holds what a kernel touches of the memory that it was born with.
+        """
         return Limits(
             memory=self.memory_mb * MEBIBYTE,
-            data=self.memory_mb * MEBIBYTE * 7 // 8,
+            data=(self.memory_mb - max(self.memory_mb // 8, _LEAST_GAP_MB)) * MEBIBYTE,
             tasks=self.processes,
             cpus=self.cpus,
             open_files=self.open_files,
@@ -99,6 +104,7 @@ class Containment:
         policy = self._findings.policy
         uid = kernel_uid(user) if policy.privileged else policy.host_uid
         gid = uid if policy.privileged else policy.host_gid
+        os.chmod(workspace, 0o700)  # code could have shut itself out of it
         if policy.privileged:
             give_workspace(workspace, uid, gid)
         for shown in (files, packages):
@@ -108,13 +114,18 @@ class Containment:
         policy = replace(policy, workspace=workspace, files=files, packages=packages, host_uid=uid, host_gid=gid)
         group = cgroup.create(f"threadbook-{kernel_id}", policy.limits, self._places) if self._places else None
         try:
-            quota = WorkspaceLimits(WORKSPACE, self._demand.workspace_mb * MEBIBYTE, self._demand.workspace_files)
+            quota = self._quota(policy)
             return JailEnclosure(plan(policy, (), (), group), quota)
         except BaseException:
             if group is not None:
                 group.close()
                 group.remove()
             raise
+
+    def _quota(self, policy: JailPolicy) -> WorkspaceLimits:
+        demand, inside = self._demand, "mount" in policy.namespaces
+        folder = WORKSPACE if inside else policy.workspace
+        return WorkspaceLimits(folder, demand.workspace_mb * MEBIBYTE, demand.workspace_files, alone=inside)
 
 
 def find(demand: Demand, findings: Findings | None) -> Containment:

@@ -29,6 +29,14 @@ class Forked:
     wait: Callable[[], object] = lambda: None
 
 
+@dataclass(frozen=True)
+class Excess:
+    """A limit that is passed: ``memory``, ``tasks`` or ``workspace``. What is not grave can be mended by an interrupt."""
+
+    limit: str
+    grave: bool
+
+
 class Enclosure(Protocol):
     """The surroundings of one init."""
 
@@ -44,8 +52,8 @@ class Enclosure(Protocol):
     def trusts(self, client: socket.socket) -> bool:
         """Whether who connected to the init's socket may ask."""
 
-    def excess(self) -> str | None:
-        """Which limit is passed now: ``memory``, ``tasks``, ``workspace``, or none."""
+    def excess(self) -> Excess | None:
+        """Which limit is passed now, if any."""
 
     def slow_down(self, slowed: bool) -> None:
         """Between cells, leave the kernel only a part of a processor."""
@@ -88,7 +96,7 @@ class NoEnclosure:
         """See :class:`Enclosure`: only the user who runs the service."""
         return same_user(client)
 
-    def excess(self) -> str | None:
+    def excess(self) -> Excess | None:
         """See :class:`Enclosure`."""
         return None
 

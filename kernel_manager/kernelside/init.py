@@ -15,7 +15,8 @@ Requests on ``init.sock`` (see :mod:`protocol`), each answered with ``{"ok": tru
 The kernel says over a pipe when it listens and when a cell is over. Code can forge that, so it counts only while no client
 is connected: then nobody else would stop the clock of a cell whose service was killed.
 
-Events: ``ready``; ``deadline`` (the SIGINT was sent); ``exit`` with the contents of ``exit.json``.
+Events: ``ready``; ``deadline`` (the SIGINT was sent); ``limit`` (one was sent because a limit is passed); ``exit`` with the
+contents of ``exit.json``.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Init:
         self._asking = -1
         self._watch_at: float | None = None
         self._slowed = False
-        self._over: tuple[str, float] | None = None
+        self._over_since: float | None = None
         self._handlers: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "hello": self._hello,
             "arm": self._arm,
@@ -190,18 +191,27 @@ class Init:
             self._watch_at = time.monotonic() + self._enclosure.watch_s[self._is_resting()]
 
     def _watch(self, now: float) -> None:
-        """End a kernel that passes a limit; what can be mended by an interrupt gets one first."""
-        limit = self._enclosure.excess()
-        if limit is None:
-            self._over = None
-        elif limit != "workspace":
-            self._kill(limit)
-        elif self._over is None:
-            self._over = limit, now
-            self._signal_group(signal.SIGINT)
-        elif now >= self._over[1] + LIMIT_GRACE_S:
-            self._kill(limit)
+        """End a kernel that passes a limit; a cell that fills the working folder is interrupted first."""
+        excess = self._enclosure.excess()
+        if excess is None:
+            self._over_since = None
+        elif excess.limit == "workspace":
+            self._bound_workspace(now, grave=excess.grave)
+        else:
+            self._kill(excess.limit)
         self._plan_watch()
+
+    def _bound_workspace(self, now: float, *, grave: bool) -> None:
+        """Between cells a folder that is only a little too full is left alone: the next cell may clear it out."""
+        runs = self._deadline is not None or self._kill_at is not None
+        if not (runs or grave):
+            self._over_since = None
+        elif self._over_since is None:
+            self._over_since = now
+            self._signal_group(signal.SIGINT)
+            self._broadcast({"event": "limit", "limit": "workspace"})
+        elif now >= self._over_since + LIMIT_GRACE_S:
+            self._kill("workspace")
 
     # --- requests -------------------------------------------------------------------------------------------------
 
@@ -253,6 +263,7 @@ class Init:
         self._grace = float(request["grace"])
         self._kill_at = None
         self._deadline_hit = False
+        self._over_since = None
         self._news()  # of earlier cells
         self._plan_watch()
         return {}

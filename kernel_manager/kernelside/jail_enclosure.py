@@ -8,13 +8,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from . import jail
-from .enclosure import Forked
+from . import jail, workspace
+from .enclosure import Excess, Forked
 from .jail import ending, supervisor
+from .workspace import WorkspaceLimits
 
 #: What a kernel may use between cells, in processors: enough for a completion, too little for a miner.
 BACKGROUND_CPUS = 0.2
@@ -23,16 +24,6 @@ _MEMORY_WATCH_S = (0.03, 0.25)
 #: Seconds between two walks through the working folder, at least; a walk may take this part of the time.
 _WORKSPACE_WATCH_S = 1.0
 _WALK_SHARE = 0.05
-_MAX_DESCRIPTORS = 20_000
-
-
-@dataclass(frozen=True)
-class WorkspaceLimits:
-    """The most that may lie in the working folder: bytes on disk, and files and folders together."""
-
-    folder: str
-    size: int
-    files: int
 
 
 class JailEnclosure:
@@ -42,6 +33,7 @@ class JailEnclosure:
         self.plan = plan
         self._workspace = workspace
         self._walk_at = 0.0
+        self._fullness, self._hidden = 0, False
         self._processes = "pid" in plan.policy.namespaces
         self.watch_s: tuple[float, float] | None = (
             _MEMORY_WATCH_S if self._watches_memory else (_WORKSPACE_WATCH_S, _WORKSPACE_WATCH_S)
@@ -71,20 +63,26 @@ class JailEnclosure:
         """See :class:`~.enclosure.Enclosure`. The folder that the socket lies in is out of the jail's sight, and private."""
         return True
 
-    def excess(self) -> str | None:
+    def excess(self) -> Excess | None:
         """See :class:`~.enclosure.Enclosure`."""
         limits = self.plan.policy.limits
         if self._watches_memory:
             over = supervisor.excess(supervisor.measure(limits.memory, not self.plan.policy.network), limits)
             if over is not None:
-                return over
+                return Excess(over, grave=True)
+        self._look_at_workspace()
+        return Excess("workspace", grave=self._fullness > 1) if self._fullness else None
+
+    def _look_at_workspace(self) -> None:
+        """Between two walks through the folder, what the last one found holds."""
         now = time.monotonic()
-        if now < self._walk_at:
-            return None
-        over = "workspace" if is_over(self._workspace) else None
-        took = time.monotonic() - now
-        self._walk_at = now + max(_WORKSPACE_WATCH_S, took / _WALK_SHARE)
-        return over
+        if now >= self._walk_at:
+            try:
+                self._fullness, self._hidden = workspace.share(self._workspace), False
+            except workspace.HiddenError:
+                self._fullness, self._hidden = int(self._hidden), True
+            took = time.monotonic() - now
+            self._walk_at = now + max(_WORKSPACE_WATCH_S, took / _WALK_SHARE)
 
     def slow_down(self, slowed: bool) -> None:
         """See :class:`~.enclosure.Enclosure`."""
@@ -118,51 +116,6 @@ class JailEnclosure:
                 if usage.peak is not None:
                     found["peak_memory_bytes"] = usage.peak
         return found
-
-
-def is_over(limits: WorkspaceLimits) -> bool:
-    """Whether a folder holds more than it may, files that have no name any more but are open included."""
-    size = 0
-    for files, entry in enumerate(_entries(limits.folder), start=1):
-        with contextlib.suppress(OSError):
-            size += entry.stat(follow_symlinks=False).st_blocks * 512
-        if size > limits.size or files > limits.files:
-            return True
-    with contextlib.suppress(OSError):
-        size += sum(_nameless(os.stat(limits.folder).st_dev))
-    return size > limits.size
-
-
-def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
-    """Everything below ``folder``, links not followed."""
-    waiting = [folder]
-    while waiting:
-        try:
-            scan = os.scandir(waiting.pop())
-        except OSError:
-            continue
-        with scan:
-            for entry in scan:
-                yield entry
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-
-
-def _nameless(device: int) -> Iterator[int]:
-    """The sizes on disk of files on ``device`` that processes hold open after their last name is gone."""
-    seen: set[int] = set()
-    looked = 0
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        with contextlib.suppress(OSError):
-            for fd in os.listdir(f"/proc/{pid}/fd"):
-                looked += 1
-                if looked > _MAX_DESCRIPTORS:
-                    return
-                with contextlib.suppress(OSError):
-                    info = os.stat(f"/proc/{pid}/fd/{fd}")
-                    if info.st_nlink == 0 and info.st_dev == device and info.st_ino not in seen:
-                        seen.add(info.st_ino)
-                        yield info.st_blocks * 512
 
 
 def _set_up_home(home: str) -> None:

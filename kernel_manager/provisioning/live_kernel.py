@@ -52,6 +52,7 @@ class LiveKernel:
         self.folder = folder
         self.pid = 0
         self.on_deadline = on_deadline
+        self.on_limit: Callable[[str], None] | None = None
         self.was_running = False
         self.deadline_hit = False
         self._closed = False
@@ -179,6 +180,8 @@ class LiveKernel:
             self._set_ready()
         elif packet["event"] == "deadline" and self.on_deadline is not None:
             self.on_deadline()
+        elif packet["event"] == "limit" and self.on_limit is not None:
+            self.on_limit(str(packet["limit"]))
         elif packet["event"] == "exit":
             self._on_exit()
 

@@ -334,6 +334,7 @@ class Session:
             timeout=settings.code_execution_timeout if timeout is None else timeout,
             grace=settings.interrupt_grace,
             input_timeout=settings.input_timeout,
+            wall=settings.code_wall_timeout,
             outputs=OutputLimits(
                 max_text=settings.max_output_text_kb * 1024,
                 max_outputs=settings.max_outputs,

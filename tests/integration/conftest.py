@@ -20,6 +20,7 @@ import pytest
 
 from kernel_manager import Interpreter, Session, Settings, StorageError, open_interpreter
 from kernel_manager.packages.environments import Environment
+from tests.integration.attacks import MODES, AttackedService, Attacker, attacked_service
 
 #: Returns the settings of folders that only this test uses; keyword arguments are fields of Settings.
 OwnSettings = Callable[..., Settings]
@@ -61,6 +62,31 @@ async def session(interpreter: Interpreter) -> AsyncIterator[Session]:
     made = await interpreter.session(f"user{number}", f"session{number}")
     yield made
     await made.stop()
+
+
+@pytest.fixture(scope="session", params=MODES)
+def attacked(request: pytest.FixtureRequest, kernel_environment: Environment) -> Iterator[AttackedService]:
+    """A service that is under attack, for each of the two ways to run it that this machine allows."""
+    with attacked_service(request.param, kernel_environment) as service:
+        service.goes_on()
+        yield service
+
+
+@pytest.fixture
+def attacker(attacked: AttackedService) -> Iterator[Attacker]:
+    """A new user with a session; whatever the attack was, the service and a second user's session go on after it."""
+    made = attacked.attacker()
+    yield made
+    attacked.goes_on()
+    made.stop()
+
+
+@pytest.fixture(scope="module")
+def spy(attacked: AttackedService) -> Iterator[Attacker]:
+    """One user for all attacks that only look or are refused."""
+    made = attacked.attacker()
+    yield made
+    made.stop()
 
 
 def make_settings(folder: Path, environment: Environment, **changes: Any) -> Settings:

@@ -131,6 +131,8 @@ def test_importing_the_package_does_nothing(tmp_path: Path) -> None:
     names = [path.stem for path in (folder / "jail").glob("*.py") if path.stem != "__init__"]
     imports = f"import jail; from jail import {', '.join(names)}"
     source = f"import sys; sys.path.insert(0, {str(folder)!r}); {imports}; print(len(sys.modules))"
-    done = subprocess.run([sys.executable, "-I", "-c", source], capture_output=True, text=True, check=True, cwd=tmp_path)
+    folder_of_its_own = tmp_path / "empty"
+    folder_of_its_own.mkdir()
+    done = subprocess.run([sys.executable, "-I", "-c", source], capture_output=True, text=True, check=True, cwd=folder_of_its_own)
     assert done.stdout.strip().isdigit()
-    assert not list(tmp_path.iterdir())
+    assert not list(folder_of_its_own.iterdir())
