@@ -31,6 +31,7 @@ from tornado import ioloop
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
 
+from .file_index import FilesTable
 from .init import CELL_OVER, READY
 from .kernel import KernelSession, ThreadbookKernel, flush_streams
 from .load_file import make_load_file
@@ -217,7 +218,8 @@ def run(app: KernelApp, plan: KernelPlan, pipes: Sequence[int], news: int) -> No
     gc.enable()
     _reseed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    app.kernel.shell.provide(load_file=make_load_file(plan.files))
+    files = FilesTable(plan.files)
+    app.kernel.shell.provide(load_file=make_load_file(plan.files), list_files=files.list_files, FILES=files)
     app.attach(plan.connection, plan.kernel_dir, pipes)
     _flush_on_hard_exit()
     atexit.register(app.close)
