@@ -984,9 +984,9 @@ def test_archives_are_told_apart(kernel: Kernel, member: str, label: str) -> Non
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         archive.writestr(member, "x")
-    kernel.put("a.bin", packed.getvalue())
+    kernel.put("a.csv", packed.getvalue())
 
-    answer = kernel.run("load_file('a.bin') and None")
+    answer = kernel.run("load_file('a.csv') and None")
 
     assert f"it holds {label}" in answer.notes or f"was taken for {label} by its content" in answer.message
 
