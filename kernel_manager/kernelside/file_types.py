@@ -199,8 +199,8 @@ _ARRAYS = (
 _IMAGES = (
     _here(
         *("image", "image", "an image"),
-        "png apng jpg jpeg jpe jfif gif bmp dib tif tiff webp ico cur icns avif jp2 j2k jpx jpc j2c jpf psd tga pcx ppm pgm pbm pnm "
-        "pfm qoi dds sgi rgb rgba bw xbm xpm blp im msp mpo ras sun spider btf",
+        "png apng jpg jpeg jpe jfif gif bmp dib tif tiff webp ico cur icns avif jp2 j2k jpx jpc j2c jpf psd tga pcx ppm pgm "
+        "pbm pnm pfm qoi dds sgi rgb rgba bw xbm xpm blp im msp mpo ras sun spider btf",
         *("images:load_image", _IMAGE, "pillow"),
     ),
     _limited("heif", "image", "a HEIF image", "heic heif hif", "photographs:load_heif", _IMAGE, "pillow-heif"),
@@ -463,7 +463,7 @@ _ARCHIVES = (
         "packed",
         "archive",
         "a compressed file",
-        "gz gzip bz2 xz lzma zst zstd lz4 br z",
+        "gz gzip bz2 xz lzma zst zstd lz4 br",
         "plain:load_unpacked",
         "what is in it, or bytes",
     ),
@@ -472,11 +472,12 @@ _ARCHIVES = (
 _SOURCE_CODE = (
     "py pyi pyx pxd r jl m c h cc cpp cxx c++ hpp hh hxx cs java kt kts scala sc groovy go rs swift dart js mjs cjs jsx ts tsx "
     "cts vue svelte astro php rb erb pl pm raku lua sh bash zsh fish ksh csh ps1 psm1 bat cmd sql hs lhs ml mli fs fsx fsi clj "
-    "cljs cljc edn ex exs erl hrl elm purs nim zig cr d v vhd vhdl sv svh f f77 f90 f95 f03 for pas pp dpr adb ads cob cbl cpy lisp cl lsp "
-    "el scm ss rkt tcl vb vbs bas asm s nasm cu cuh glsl vert frag hlsl wgsl metal proto thrift graphql gql gradle cmake mk "
-    "dockerfile tf tfvars hcl nix awk sed css scss sass less styl diff patch sol move cairo vy abap apex do ado sas sps mod "
+    "cljs cljc edn ex exs erl hrl elm purs nim zig cr d v vhd vhdl sv svh f f77 f90 f95 f03 for pas pp dpr adb ads cob cbl cpy "
+    "lisp cl lsp el scm ss rkt tcl vb vbs bas asm s nasm cu cuh glsl vert frag hlsl wgsl metal proto thrift graphql gql "
+    "gradle cmake mk dockerfile tf tfvars hcl nix awk sed css scss sass less styl diff patch sol move cairo vy abap apex do ado sas sps mod "
     "stan bugs jags gms ampl lp mps wl wls mathematica sage ipy coffee ls hx as pde ino scad gd gdshader qml ahk applescript "
-    "nsi iss ebnf g4 y l lex yacc bnf ql pro prolog cypher sparql rq xq xquery jq j2 jinja jinja2 mustache hbs ejs pug haml slim twig liquid"
+    "nsi iss ebnf g4 y l lex yacc bnf ql pro prolog cypher sparql rq xq xquery jq j2 jinja jinja2 mustache hbs ejs pug haml slim "
+    "twig liquid"
 )
 _MARKUP = (
     "md markdown mdx rst adoc asciidoc org textile wiki mediawiki tex ltx sty cls dtx html htm xhtml shtml sub log rmd qmd rnw "

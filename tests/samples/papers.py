@@ -44,7 +44,10 @@ def office_types(path: Path, plain: str, kind: str) -> None:
             archive.writestr(name, content)
 
 
-@sample("docx docm dotx dotm", lambda d: WORDS in d.text and d.tables[0].values.tolist() == [["1", "2"]] and d.metadata["title"] == "T")
+@sample(
+    "docx docm dotx dotm",
+    lambda d: WORDS in d.text and d.tables[0].values.tolist() == [["1", "2"]] and d.metadata["title"] == "T",
+)
 def word(path: Path) -> None:
     import docx
 
@@ -86,18 +89,22 @@ def powerpoint(path: Path) -> None:
         office_types(path, f"{office}.presentation.main+xml", kinds[path.suffix])
 
 
-NAMES = " ".join(f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table", "meta", "drawing"))
+NAMES = " ".join(
+    f'xmlns:{name}="urn:oasis:names:tc:opendocument:xmlns:{name}:1.0"' for name in ("office", "text", "table", "meta", "drawing")
+)
 BODY = (
     '<office:body><office:text><text:h>Titel</text:h><text:p>Bericht<text:s text:c="2"/>größe</text:p><table:table>'
     + "".join(
-        "<table:table-row>" + "".join(f"<table:table-cell><text:p>{cell}</text:p></table:table-cell>" for cell in row) + "</table:table-row>"
+        "<table:table-row>"
+        + "".join(f"<table:table-cell><text:p>{cell}</text:p></table:table-cell>" for cell in row)
+        + "</table:table-row>"
         for row in ("ab", "12")
     )
     + "</table:table></office:text></office:body>"
 )
 
 
-def is_opendocument(document: Any) -> bool:
+def is_opendocument(document: Any) -> Any:
     return "Titel\nBericht  größe" in document.text and document.tables[0].values.tolist() == [["1", "2"]]
 
 
@@ -110,20 +117,29 @@ def opendocument(path: Path) -> None:
 
 
 text("fodt fods fodp", f'<?xml version="1.0"?><office:document {NAMES}>{BODY}</office:document>', is_opendocument)
-text("rtf", r"{\rtf1\ansi{\fonttbl\f0 Arial;}\f0 Hello \b bold\b0\par Second \u228?}", lambda d: "Hello bold" in d.text and "ä" in d.text)
+text(
+    "rtf",
+    r"{\rtf1\ansi{\fonttbl\f0 Arial;}\f0 Hello \b bold\b0\par Second \u228?}",
+    lambda d: "Hello bold" in d.text and "ä" in d.text,
+)
 
 
 @sample("epub", lambda d: d.pages == ["Kapitel\nText größe"] and d.metadata["title"] == "Buch")
 def epub(path: Path) -> None:
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("mimetype", "application/epub+zip", zipfile.ZIP_STORED)
-        archive.writestr("META-INF/container.xml", '<container><rootfiles><rootfile full-path="o/p.opf"/></rootfiles></container>')
+        archive.writestr(
+            "META-INF/container.xml", '<container><rootfiles><rootfile full-path="o/p.opf"/></rootfiles></container>'
+        )
         archive.writestr(
             "o/p.opf",
             '<package xmlns:dc="http://purl.org/dc/elements/1.1/"><metadata><dc:title>Buch</dc:title></metadata>'
             '<manifest><item id="c" href="c%201.xhtml"/></manifest><spine><itemref idref="c"/></spine></package>',
         )
-        archive.writestr("o/c 1.xhtml", "<html><head><title>x</title></head><body><h1>Kapitel</h1><p>Text gr\u00f6\u00dfe</p></body></html>".encode())
+        archive.writestr(
+            "o/c 1.xhtml",
+            "<html><head><title>x</title></head><body><h1>Kapitel</h1><p>Text gr\u00f6\u00dfe</p></body></html>".encode(),
+        )
 
 
 text(
@@ -138,20 +154,31 @@ def message(number: int = 1) -> bytes:
     from email.message import EmailMessage
 
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"], mail["Date"] = "a@b.c", "d@e.f", f"größe {number}", "Fri, 20 Nov 2026 10:00:00 +0000"
+    mail["From"], mail["To"], mail["Subject"], mail["Date"] = (
+        "a@b.c",
+        "d@e.f",
+        f"größe {number}",
+        "Fri, 20 Nov 2026 10:00:00 +0000",
+    )
     mail.set_content("Hallo größe\n")
     mail.add_attachment(b"a,b\n1,2\n", maintype="text", subtype="csv", filename="t.csv")
     return mail.as_bytes()
 
 
-def is_mail(mail: Any) -> bool:
-    return mail.text.strip() == "Hallo größe" and mail.headers["Subject"] == "größe 1" and mail.attachments == {"t.csv": b"a,b\n1,2\n"}
+def is_mail(mail: Any) -> Any:
+    return (
+        mail.text.strip() == "Hallo größe"
+        and mail.headers["Subject"] == "größe 1"
+        and mail.attachments == {"t.csv": b"a,b\n1,2\n"}
+    )
 
 
 sample("eml mht mhtml", is_mail)(lambda path: path.write_bytes(message()))
 sample("emlx", is_mail)(lambda path: path.write_bytes(b"%d\n" % len(message()) + message() + b"<plist/>"))
 sample("mbox mbx", lambda f: list(f["subject"]) == ["größe 1", "größe 2"] and f["attachments"][0] == ["t.csv"])(
-    lambda path: path.write_bytes(b"".join(b"From a@b.c Fri Nov 20 10:00:00 2026\n" + message(number) + b"\n" for number in (1, 2)))
+    lambda path: path.write_bytes(
+        b"".join(b"From a@b.c Fri Nov 20 10:00:00 2026\n" + message(number) + b"\n" for number in (1, 2))
+    )
 )
 
 
@@ -178,7 +205,12 @@ def compound(streams: dict[str, bytes]) -> bytes:
 
     def entry(name: str, kind: int, child: int, right: int, start: int, size: int) -> bytes:
         raw = (name + "\0").encode("utf-16-le") if name else b""
-        return raw.ljust(64, b"\0") + struct.pack("<HBBIII", len(raw), kind, 1, free, right, child) + bytes(16 + 4 + 16) + struct.pack("<IQ", start, size)
+        return (
+            raw.ljust(64, b"\0")
+            + struct.pack("<HBBIII", len(raw), kind, 1, free, right, child)
+            + bytes(16 + 4 + 16)
+            + struct.pack("<IQ", start, size)
+        )
 
     entries = entry("Root Entry", 5, 1, free, end, 0)
     for number, name in enumerate(names, 1):
@@ -190,15 +222,19 @@ def compound(streams: dict[str, bytes]) -> bytes:
 
 
 def outlook() -> bytes:
-    return compound({
-        "__properties_version1.0": b"x",
-        "__substg1.0_0037001F": "größe 1".encode("utf-16-le"),
-        "__substg1.0_0C1A001F": "Ada".encode("utf-16-le"),
-        "__substg1.0_1000001F": "Hallo".encode("utf-16-le"),
-    })
+    return compound(
+        {
+            "__properties_version1.0": b"x",
+            "__substg1.0_0037001F": "größe 1".encode("utf-16-le"),
+            "__substg1.0_0C1A001F": "Ada".encode("utf-16-le"),
+            "__substg1.0_1000001F": "Hallo".encode("utf-16-le"),
+        }
+    )
 
 
-sample("msg oft", lambda m: m.text == "Hallo" and m.headers == {"Subject": "größe 1", "From": "Ada"})(lambda path: path.write_bytes(outlook()))
+sample("msg oft", lambda m: m.text == "Hallo" and m.headers == {"Subject": "größe 1", "From": "Ada"})(
+    lambda path: path.write_bytes(outlook())
+)
 
 # organizers
 CALENDAR = (
@@ -216,8 +252,16 @@ text(
     "@article{k1,\n  title = {Ein {T}itel},\n  year = 2020,\n  author = {Roe, Jane}\n}\n@book{k2, title={Zwei}}\n",
     lambda f: list(f["key"]) == ["k1", "k2"] and f["type"][0] == "article" and f["year"][0] == "2020",
 )
-text("ris", "TY  - JOUR\nAU  - Roe\nAU  - Doe\nTI  - Titel\nER  - \n", lambda f: f["AU"][0] == ["Roe", "Doe"] and f["TI"][0] == "Titel")
-text("nbib medline", "PMID- 123\nTI  - A title\n      goes on\nAU  - Roe J\nAU  - Doe J\n", lambda f: f["TI"][0] == "A title goes on" and f["AU"][0] == ["Roe J", "Doe J"])
+text(
+    "ris",
+    "TY  - JOUR\nAU  - Roe\nAU  - Doe\nTI  - Titel\nER  - \n",
+    lambda f: f["AU"][0] == ["Roe", "Doe"] and f["TI"][0] == "Titel",
+)
+text(
+    "nbib medline",
+    "PMID- 123\nTI  - A title\n      goes on\nAU  - Roe J\nAU  - Doe J\n",
+    lambda f: f["TI"][0] == "A title goes on" and f["AU"][0] == ["Roe J", "Doe J"],
+)
 text("enw", "%0 Journal Article\n%A Roe\n%A Doe\n%T Titel\n", lambda f: f["A"][0] == ["Roe", "Doe"] and f["T"][0] == "Titel")
 NOTEBOOK: dict[str, Any] = {
     "cells": [{"cell_type": "markdown", "id": "a", "metadata": {}, "source": "größe"}],
@@ -228,7 +272,7 @@ NOTEBOOK: dict[str, Any] = {
 text("ipynb", json.dumps(NOTEBOOK), lambda n: n.cells[0].source == "größe")
 
 
-def is_subtitles(frame: Any) -> bool:
+def is_subtitles(frame: Any) -> Any:
     return frame.values.tolist() == [[1.0, 2.5, "Hallo"], [3.0, 4.0, "größe"]]
 
 
@@ -241,14 +285,22 @@ text(
     "Dialogue: 0,0:00:01.00,0:00:02.50,D,{\\b1}Hallo\nDialogue: 0,0:00:03.00,0:00:04.00,D,größe\n",
     is_subtitles,
 )
-text("lrc", "[ti:x]\n[00:01.00]Hallo\n[00:03.00]größe\n", lambda f: list(f["start"]) == [1.0, 3.0] and list(f["text"]) == ["Hallo", "größe"])
+text(
+    "lrc",
+    "[ti:x]\n[00:01.00]Hallo\n[00:03.00]größe\n",
+    lambda f: list(f["start"]) == [1.0, 3.0] and list(f["text"]) == ["Hallo", "größe"],
+)
 
 # archives
 MEMBERS = {"a.csv": b"a,b\n1,2\n3,4\n", "folder/b.txt": "größe".encode() * 30}
 
 
-def is_archive(archive: Any) -> bool:
-    return sorted(archive.names()) == sorted(MEMBERS) and archive.read("folder/b.txt") == MEMBERS["folder/b.txt"] and archive.load("a.csv")["b"].tolist() == [2, 4]
+def is_archive(archive: Any) -> Any:
+    return (
+        sorted(archive.names()) == sorted(MEMBERS)
+        and archive.read("folder/b.txt") == MEMBERS["folder/b.txt"]
+        and archive.load("a.csv")["b"].tolist() == [2, 4]
+    )
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
@@ -298,17 +350,32 @@ def rar() -> bytes:
 
     name, content = b"a.csv", MEMBERS["a.csv"]
     moment = (2026 - 1980) << 25 | 11 << 21 | 20 << 16
-    rest = struct.pack("<IIBIIBBHI", len(content), len(content), 3, binascii.crc32(content), moment, 20, 0x30, len(name), 0o100644) + name
+    rest = (
+        struct.pack("<IIBIIBBHI", len(content), len(content), 3, binascii.crc32(content), moment, 20, 0x30, len(name), 0o100644)
+        + name
+    )
     return b"Rar!\x1a\x07\0" + block(0x73, 0, bytes(6)) + block(0x74, 0x8000, rest, content) + block(0x7B, 0x4000, b"")
 
 
-data("rar cbr", rar(), lambda a: a.names() == ["a.csv"] and a.members["size"].tolist() == [len(MEMBERS["a.csv"])], note="listed only")
+data(
+    "rar cbr",
+    rar(),
+    lambda a: a.names() == ["a.csv"] and a.members["size"].tolist() == [len(MEMBERS["a.csv"])],
+    note="listed only",
+)
 
 
 def ar() -> bytes:
     out = b"!<arch>\n//                                              14        `\nfolder/b.txt/\n"
     for name, content in ((b"a.csv/", MEMBERS["a.csv"]), (b"/0", MEMBERS["folder/b.txt"])):
-        out += name.ljust(16) + b"0           0     0     100644  " + str(len(content)).encode().ljust(10) + b"`\n" + content + b"\n" * (len(content) % 2)
+        out += (
+            name.ljust(16)
+            + b"0           0     0     100644  "
+            + str(len(content)).encode().ljust(10)
+            + b"`\n"
+            + content
+            + b"\n" * (len(content) % 2)
+        )
     return out
 
 

@@ -17,6 +17,8 @@ class Sample:
     check: Check
     type: str = ""
     note: str = ""
+    #: The first of the extensions that share what is written: damage is done to that one.
+    first: str = ""
 
 
 SAMPLES: dict[str, Sample] = {}
@@ -26,9 +28,10 @@ def sample(extensions: str, check: Check, *, type: str = "", note: str = "") -> 
     """Register what writes the samples of some extensions; ``check`` is true of what is loaded."""
 
     def register(write: Write) -> Write:
+        first, *_ = extensions.split()
         for extension in extensions.split():
             assert f".{extension}" not in SAMPLES, extension
-            SAMPLES[f".{extension}"] = Sample(write, check, type, note)
+            SAMPLES[f".{extension}"] = Sample(write, check, type, note, f".{first}")
         return write
 
     return register

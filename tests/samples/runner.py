@@ -7,6 +7,7 @@ makes a thousand of them take seconds. The way through a new program has tests o
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import importlib.util
 import io
@@ -21,7 +22,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2)
 
 
 class Fork:
@@ -37,6 +38,7 @@ class Fork:
             try:
                 os.close(job_write)
                 os.close(answer_read)
+                gc.disable()  # It would touch, and so copy, every page.
                 nowhere = os.open(os.devnull, os.O_RDWR)
                 for stream in (0, 1, 2):
                     os.dup2(nowhere, stream)
@@ -93,10 +95,13 @@ def run(extension: str, one: Any, load_file: Any, recognise: Any, source_class: 
     path = Path(name).absolute()
     one.write(path)
     raw = path.read_bytes()
-    found = {"extension": extension, "size": len(raw), "type": recognise(source_class(path, name)).type.name}
+    found = {"extension": extension, "size": len(raw), "declared": one.type, "note": one.note}
+    found["type"] = recognise(source_class(path, name)).type.name
     found["whole"] = attempt(load_file, name, one.check)
-    variants = {"half": (name, raw[: len(raw) // 2]), "empty": (name, b""), "renamed": (f"renamed{len(extension)}.bin", raw)}
-    variants |= {f"flipped {seed}": (name, damaged(raw, seed)) for seed in SEEDS}
+    variants = {"empty": (name, b"")}
+    if one.first == extension:
+        variants |= {"half": (name, raw[: len(raw) // 2]), "renamed": ("renamed.bin", raw)}
+        variants |= {f"flipped {seed}": (name, damaged(raw, seed)) for seed in SEEDS}
     for variant, (called, content) in variants.items():
         # A name of its own: notes are said once for each path.
         folder = Path(variant.replace(" ", "-"))
@@ -104,6 +109,16 @@ def run(extension: str, one: Any, load_file: Any, recognise: Any, source_class: 
         (folder / called).write_bytes(content)
         found[variant] = attempt(load_file, str(folder / called))
     return found
+
+
+def add_texts() -> None:
+    """Source code and markup: any text will do."""
+    registry, types = importlib.import_module("registry"), importlib.import_module("kernelside.file_types")
+    content = "line one, größe\n\tline two;\n"
+    for row in types.TYPES:
+        for extension in row.extensions if row.name in ("text", "plain text") else ():
+            if extension not in registry.SAMPLES:
+                registry.text(extension[1:], content, lambda loaded: loaded == content, type="text")
 
 
 def warm_up() -> None:
@@ -126,13 +141,19 @@ def main() -> None:
     samples: dict[str, Any] = importlib.import_module("registry").SAMPLES
     for module in ("tables", "media", "papers", "science"):
         importlib.import_module(module)
-    if shard < 0:
-        print(json.dumps({extension: [one.type, one.note] for extension, one in samples.items()}), file=answers, flush=True)
-        return
+    add_texts()
     warm_up()
-    limited, child = importlib.import_module("kernelside.loaders.limited"), importlib.import_module("kernelside.loaders.limited_child")
-    limited.start = lambda: Fork(child.serve)
-    source, recognition = importlib.import_module("kernelside.loaders.source"), importlib.import_module("kernelside.loaders.recognition")
+    gc.collect()
+    gc.freeze()
+    limited, child = (
+        importlib.import_module("kernelside.loaders.limited"),
+        importlib.import_module("kernelside.loaders.limited_child"),
+    )
+    vars(limited)["start"] = lambda: Fork(child.serve)
+    source, recognition = (
+        importlib.import_module("kernelside.loaders.source"),
+        importlib.import_module("kernelside.loaders.recognition"),
+    )
     only = set(sys.argv[4].split(",")) if len(sys.argv) > 4 else None
     with tempfile.TemporaryDirectory() as folder:
         load_file = importlib.import_module("kernelside.load_file").make_load_file(folder)

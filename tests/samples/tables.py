@@ -32,8 +32,14 @@ def same_ascii(frame: Any) -> bool:
 
 for extension, sep in (("csv", ","), ("tsv tab", "\t"), ("psv", "|"), ("ssv", ";")):
     text(extension, FRAME.to_csv(index=False, sep=sep), same)
-text("fwf", FRAME.to_string(index=False), lambda f: list(f.columns) == ["n", "x", "s"] and len(f) == 40)
-sample("xlsx xltx xltm xlsm xlam", same)(lambda path: FRAME.to_excel(path.with_name("a.xlsx"), index=False) or path.with_name("a.xlsx").replace(path))
+text(
+    "fwf",
+    "city    pop   area\n" + "".join(f"town{i:<4}{i * 100:>5}{i / 4:>7}\n" for i in range(1, 30)),
+    lambda f: list(f.columns) == ["city", "pop", "area"] and list(f["pop"])[:2] == [100, 200] and len(f) == 29,
+)
+sample("xlsx xltx xltm xlsm xlam", same)(
+    lambda path: FRAME.to_excel(path.with_name("a.xlsx"), index=False) or path.with_name("a.xlsx").replace(path)
+)
 sample("ods ots", same)(lambda path: path.write_bytes(ods()))
 
 
@@ -90,7 +96,9 @@ def xlsb(path: Path) -> None:
             place = struct.pack("<II", column, 0)
             cells += record(6, place + wide(value)) if isinstance(value, str) else record(5, place + struct.pack("<d", value))
     sheet = record(129) + record(148, struct.pack("<4I", 0, len(FRAME), 0, 2)) + record(145) + cells + record(146) + record(130)
-    book = record(131) + record(143) + record(156, struct.pack("<II", 0, 1) + wide("rId1") + wide("May")) + record(144) + record(132)
+    book = (
+        record(131) + record(143) + record(156, struct.pack("<II", 0, 1) + wide("rId1") + wide("May")) + record(144) + record(132)
+    )
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     package = "http://schemas.openxmlformats.org/package/2006"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -111,7 +119,7 @@ def xlsb(path: Path) -> None:
         archive.writestr("xl/worksheets/sheet1.bin", sheet)
 
 
-sample("xls xla", lambda f: f.to_dict("list") == {"a": [1.0, 2.5], "t": ["x", "y"]})(
+sample("xls xla xlt", lambda f: f.to_dict("list") == {"a": [1.0, 2.5], "t": ["x", "y"]})(
     lambda path: path.write_bytes((Path(__file__).parent / "files" / "sample.xls").read_bytes())
 )
 
@@ -209,7 +217,9 @@ text(
 )
 TOML = 'name = "größe"\nlist = [1, 2, {deep = true}]\nvalue = 1.5\n[more]\na = "xxxx"\n'
 text("toml", TOML, lambda c: c == tomllib.loads(TOML))
-text("ini cfg conf", "; c\n[one]\na = 1\nb: x y\n[two]\nc = ä\n", lambda c: c == {"one": {"a": "1", "b": "x y"}, "two": {"c": "ä"}})
+text(
+    "ini cfg conf", "; c\n[one]\na = 1\nb: x y\n[two]\nc = ä\n", lambda c: c == {"one": {"a": "1", "b": "x y"}, "two": {"c": "ä"}}
+)
 text("properties env", "# c\na=1\nb.c = 'x y'\nd=\\\n  ä\n", lambda c: c == {"a": "1", "b.c": "x y", "d": "ä"})
 sample("plist", lambda c: c == DOCUMENT)(lambda path: path.write_bytes(plistlib.dumps(DOCUMENT, fmt=plistlib.FMT_BINARY)))
 text(
@@ -249,7 +259,7 @@ def messagepack(path: Path) -> None:
 CSV = FRAME.to_csv(index=False).encode()
 
 
-def packed(name: str) -> bytes:
+def packed(name: str) -> Any:
     import brotli
     import lz4.frame
     import zstandard
@@ -303,7 +313,10 @@ def safetensors(path: Path) -> None:
     save_file({"a": ARRAY}, str(path))
 
 
-@sample("h5 hdf5 hdf he5 h5ad loom", lambda c: equal(c["/g/a"]) and c.attrs["/g/a"]["units"] == "m" and list(c["/names"]) == ["x", "ä"])
+@sample(
+    "h5 hdf5 hdf he5 h5ad loom",
+    lambda c: equal(c["/g/a"]) and c.attrs["/g/a"]["units"] == "m" and list(c["/names"]) == ["x", "ä"],
+)
 def hdf5(path: Path) -> None:
     import h5py
 
@@ -360,7 +373,13 @@ def value_info(name: str) -> bytes:
     return field(1, name) + field(2, field(1, field(1, 1) + field(2, shape)))
 
 
-GRAPH = field(1, field(4, "Relu")) + field(1, field(4, "Relu")) + field(2, "net") + field(11, value_info("x")) + field(12, value_info("y"))
+GRAPH = (
+    field(1, field(4, "Relu"))
+    + field(1, field(4, "Relu"))
+    + field(2, "net")
+    + field(11, value_info("x"))
+    + field(12, value_info("y"))
+)
 data(
     "onnx",
     field(1, 9) + field(2, "maker") + field(3, "1.0") + field(7, GRAPH) + field(8, field(2, 17)),
@@ -378,7 +397,9 @@ def counted(value: str) -> bytes:
 GGUF = b"GGUF" + struct.pack("<IQQ", 3, 1, 2) + counted("general.name") + struct.pack("<I", 8) + counted("tiny")
 GGUF += counted("tokens") + struct.pack("<IIQ", 9, 4, 3) + struct.pack("<3I", 1, 2, 3)
 GGUF += counted("w") + struct.pack("<IQQIQ", 2, 4, 8, 0, 0)
-data("gguf", GGUF, lambda c: c["metadata"] == {"general.name": "tiny", "tokens": [1, 2, 3]} and c["tensors"][0]["shape"] == [4, 8])
+data(
+    "gguf", GGUF, lambda c: c["metadata"] == {"general.name": "tiny", "tokens": [1, 2, 3]} and c["tensors"][0]["shape"] == [4, 8]
+)
 
 
 @sample("rds", lambda c: list(c["n"]) == list(range(40)))

@@ -136,7 +136,7 @@ def load_tar(source: Source) -> Archive:
     data = io.BytesIO(source.read())
     try:
         with tarfile.open(fileobj=data, mode="r:") as archive:
-            entries = []
+            entries: list[Member] = []
             for info in archive:
                 if len(entries) > _MAX_MEMBERS:
                     raise Unreadable(f"it has more than {_MAX_MEMBERS:,} members")

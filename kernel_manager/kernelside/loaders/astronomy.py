@@ -52,4 +52,4 @@ def load_ecsv(source: Source) -> Any:
     """An astropy ``Table`` with units and metadata."""
     from astropy.table import Table
 
-    return Table.read(io.StringIO(source.text()), format="ascii.ecsv")
+    return Table.read(source.text(), format="ascii.ecsv")

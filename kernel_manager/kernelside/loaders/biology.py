@@ -62,6 +62,7 @@ def load_phylip(source: Source) -> Any:
 
 def load_stockholm(source: Source) -> Any:
     """A ``MultipleSeqAlignment``."""
+    _ended(load_text(source))
     return _alignment(source, "stockholm")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from .source import MAX_UNPACKED, Source, Unreadable
@@ -14,6 +15,8 @@ def load_pdb(source: Source) -> Any:
     structure = gemmi.read_pdb_string(source.text())
     if not len(structure):
         raise Unreadable("it holds no atoms")
+    if not re.search(r"^END\s*$", source.text(), re.MULTILINE):
+        source.note("it has no END: the file may be cut off")
     return structure
 
 

@@ -6,6 +6,7 @@ import io
 import math
 import re
 import socket
+import struct
 from typing import Any
 
 from .plain import load_text
@@ -51,11 +52,20 @@ def load_pcap(source: Source) -> Any:
         if not rows:
             raise
         source.note(f"it is damaged after packet {len(rows)} ({type(exc).__name__}): what comes after is missing")
+    if source.head[:4] != b"\x0a\x0d\x0d\x0a" and not _ends_with_packet(data.getvalue()):
+        source.note("it ends within a packet: the file is cut off or damaged")
     frame = pd.DataFrame(
         rows, columns=["time", "length", "source", "destination", "protocol", "source_port", "destination_port", "payload"]
     )
     frame["time"] = pd.to_datetime(frame["time"], unit="s", utc=True)
     return frame.astype({"source_port": "Int64", "destination_port": "Int64"})
+
+
+def _ends_with_packet(data: bytes) -> bool:
+    order, at = "<" if data[:4] in (b"\xd4\xc3\xb2\xa1", b"\x4d\x3c\xb2\xa1") else ">", 24
+    while at + 16 <= len(data):
+        at += 16 + int(struct.unpack_from(f"{order}I", data, at + 8)[0])
+    return at == len(data)
 
 
 def _packet(packet: bytes, link: int) -> dict[str, Any]:
@@ -93,7 +103,7 @@ def load_dxf(source: Source) -> Any:
 
 
 def load_touchstone(source: Source) -> Any:
-    """A DataFrame by frequency in Hz of the complex parameters (``S11``, ``S21`` …); the reference resistance is in ``.attrs``."""
+    """A DataFrame by frequency in Hz of the complex parameters (``S11`` …); the reference resistance is in ``.attrs``."""
     import pandas as pd
 
     ports = int(found[1]) if (found := re.fullmatch(r"\.s(\d+)p", source.extension)) else 2

@@ -8,7 +8,7 @@ import struct
 from collections.abc import Sequence
 from typing import Any
 
-from .plain import load_text
+from . import plain
 from .source import MAX_UNPACKED, Source, Unreadable
 
 _BED = (
@@ -25,9 +25,18 @@ _BED = (
     "block_sizes",
     "block_starts",
 )
+_VCF = ("CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _GFF = ("seqid", "source", "type", "start", "end", "score", "strand", "phase", "attributes")
 _SAM = ("qname", "flag", "rname", "pos", "mapq", "cigar", "rnext", "pnext", "tlen", "seq", "qual")
 _BASES, _OPERATIONS = "=ACMGRSVTWYHKDBN", "MIDNSHP=X"
+
+
+def load_text(source: Source) -> str:
+    """The text; a last line without its end is said, because programs that write these formats end it."""
+    text = plain.load_text(source)
+    if not text.endswith("\n"):
+        source.note("its last line has no end: the file may be cut off")
+    return text
 
 
 def load_vcf(source: Source) -> Any:
@@ -38,6 +47,8 @@ def load_vcf(source: Source) -> Any:
     if names is None:
         raise Unreadable("it has no line #CHROM")
     columns = names[1:].split("\t")
+    if columns[: len(_VCF)] != list(_VCF):
+        raise Unreadable("its line #CHROM does not name the eight columns that it has to")
     frame = _frame([line for line in lines if line and not line.startswith("#")], columns, len(columns), numbers=("POS",))
     frame.attrs["header"] = header
     return frame

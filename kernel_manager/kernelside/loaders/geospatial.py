@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from .source import MAX_UNPACKED, Source, Unreadable
+from .structured import is_json
 
 _MAX_NAMED = 20
 _SIDECARS = (".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".mid")
@@ -17,8 +18,29 @@ _SIDECARS = (".dbf", ".shx", ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".mid")
 
 def load_vector(source: Source, **options: Any) -> Any:
     """A GeoDataFrame of the first layer, or of ``layer=``. Options are those of ``geopandas.read_file``."""
+    if source.head.lstrip().startswith(b"<"):
+        _check_xml(source)
+    elif source.extension in (".geojsonl", ".geojsonseq"):
+        _check_lines(source)
     with source.file(source.extension) as path:
         return _read(source, path, options)
+
+
+def _check_xml(source: Source) -> None:
+    """GDAL takes what comes before the damage for the whole."""
+    from xml.parsers import expat
+
+    try:
+        expat.ParserCreate().Parse(source.read(), True)
+    except expat.ExpatError as exc:
+        raise Unreadable(f"it is not whole XML: {exc}") from exc
+
+
+def _check_lines(source: Source) -> None:
+    """GDAL leaves out lines that are no JSON."""
+    for number, line in enumerate(source.text().replace("\x1e", "").split("\n"), 1):
+        if line.strip() and not is_json(line):
+            raise Unreadable(f"line {number} is not JSON")
 
 
 def load_geojson(source: Source, **options: Any) -> Any:
@@ -29,13 +51,17 @@ def load_geojson(source: Source, **options: Any) -> Any:
 
 def load_gpx(source: Source, **options: Any) -> Any:
     """A GeoDataFrame of the track points, else of the route's or the waypoints; ``layer=`` chooses."""
+    _check_xml(source)
     with source.file(".gpx") as path:
         return _read(source, path, options, preferred=("track_points", "route_points", "waypoints"))
 
 
 def load_osm(source: Source, **options: Any) -> Any:
     """A GeoDataFrame of the points; ``layer='lines'``, ``'multipolygons'`` … gives the others."""
-    with source.file(".pbf" if b"OSMHeader" in source.head[:32] else ".osm") as path:
+    binary = b"OSMHeader" in source.head[:32]
+    if not binary:
+        _check_xml(source)
+    with source.file(".pbf" if binary else ".osm") as path:
         return _read(source, path, options, preferred=("points", "lines", "multipolygons"))
 
 
@@ -128,10 +154,11 @@ def _read(source: Source, path: str, options: dict[str, Any], preferred: tuple[s
     layers = [str(name) for name in pyogrio.list_layers(path)[:, 0]]
     if not layers:
         raise Unreadable("it has no layers")
-    for layer in [name for name in preferred if name in layers] or layers[:1]:
-        frame = geopandas.read_file(path, layer=layer, **options)
-        if len(frame):
-            break
+    candidates = [name for name in preferred if name in layers] or layers[:1]
+    # Of the layers that a format always has, the first with something in it.
+    filled = (name for name in candidates if len(geopandas.read_file(path, layer=name, **{**options, "rows": 1})))
+    layer = next(filled, candidates[0])
+    frame = geopandas.read_file(path, layer=layer, **options)
     others = [name for name in layers if name != layer]
     if others:
         source.note(f"this is layer {layer!r}; others: {', '.join(map(repr, others[:_MAX_NAMED]))} (layer=… opens one)")

@@ -150,7 +150,7 @@ def _unzipped(source: Source, folder: Path) -> Path:
 
 
 def load_root(source: Source, *, name: str | None = None) -> Any:
-    """A DataFrame of the only tree; with several objects a dict: trees as DataFrames, histograms as arrays. ``name=`` picks one."""
+    """A DataFrame of the only tree; of several objects a dict: trees as DataFrames, histograms as arrays. ``name=`` picks one."""
     import uproot
 
     with source.file() as path, uproot.open(path) as file:

@@ -93,7 +93,7 @@ def load_outlook(source: Source) -> Mail:
 
     import olefile
 
-    with olefile.OleFileIO(io.BytesIO(source.read())) as ole:
+    with olefile.OleFileIO(io.BytesIO(source.read()), raise_defects=olefile.DEFECT_INCORRECT) as ole:
         headers = {
             name: value
             for name, tag in (("Subject", "0037"), ("From", "0C1A"), ("To", "0E04"), ("Cc", "0E03"), ("Message-ID", "1035"))
@@ -101,7 +101,7 @@ def load_outlook(source: Source) -> Mail:
         }
         html = _binary(ole, ["__substg1.0_10130102"]).decode("utf-8", "replace")
         text = _property(ole, [], "1000") or (html_text(html.encode()) if html else "")
-        attachments = {}
+        attachments: dict[str, bytes] = {}
         for entry in sorted({path[0] for path in ole.listdir() if path[0].startswith("__attach_version1.0_#")}):
             name = _property(ole, [entry], "3707") or _property(ole, [entry], "3704") or entry[-8:]
             attachments[_free(attachments, name)] = _binary(ole, [entry, "__substg1.0_37010102"])
@@ -120,4 +120,6 @@ def _binary(ole: Any, path: list[str]) -> bytes:
     if not ole.exists(path):
         return b""
     data: bytes = ole.openstream(path).read()
+    if len(data) < ole.get_size(path):
+        raise Unreadable(f"its part {path[-1]} is cut off")
     return data

@@ -98,7 +98,8 @@ def load_xyz(source: Source) -> Any:
         from .table import load_table
 
         return load_table(source)
-    rows, at, number = [], 0, 0
+    rows: list[tuple[int, str, float, float, float]] = []
+    at = number = 0
     while at < len(lines) and lines[at].strip():
         try:
             count = int(lines[at])
@@ -124,9 +125,7 @@ def load_smiles(source: Source) -> Any:
     """A DataFrame: smiles and name."""
     import pandas as pd
 
-    rows = [
-        (line.split(None, 1) + [""])[:2] for line in load_text(source).split("\n") if line.strip() and not line.startswith("#")
-    ]
+    rows = [[*line.split(None, 1), ""][:2] for line in load_text(source).split("\n") if line.strip() and not line.startswith("#")]
     if rows and rows[0][0].lower() == "smiles":
         rows = rows[1:]
     for number, (smiles, _) in enumerate(rows, 1):
@@ -198,7 +197,7 @@ def load_mgf(source: Source) -> list[dict[str, Any]]:
                 current[name.lower()] = value
                 continue
             try:
-                current["peaks"].append((float(line.split()[0]), float((line.split() + ["nan"])[1])))
+                current["peaks"].append((float(line.split()[0]), float([*line.split(), "nan"][1])))
             except ValueError as exc:
                 raise Unreadable(f"line {number} is no peak") from exc
     if current is not None or not spectra:

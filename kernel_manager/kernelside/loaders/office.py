@@ -12,15 +12,18 @@ from .source import MAX_UNPACKED, Source, Unreadable
 
 _PROPERTIES = ("title", "author", "subject", "keywords", "created", "modified", "last_modified_by")
 # python-docx and python-pptx refuse macros and templates by the type that the package declares.
+_OFFICE = b"application/vnd.openxmlformats-officedocument."
+_WORD, _POWERPOINT = _OFFICE + b"wordprocessingml.%s.main+xml", _OFFICE + b"presentationml.%s.main+xml"
+_MICROSOFT = b"application/vnd.ms-%s.main+xml"
 _PLAIN_TYPES = {
-    b"application/vnd.ms-word.document.macroEnabled.main+xml": b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml",
-    b"application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml": b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml",
-    b"application/vnd.ms-word.template.macroEnabledTemplate.main+xml": b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml",
-    b"application/vnd.ms-powerpoint.presentation.macroEnabled.main+xml": b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
-    b"application/vnd.openxmlformats-officedocument.presentationml.template.main+xml": b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
-    b"application/vnd.openxmlformats-officedocument.presentationml.slideshow.main+xml": b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
-    b"application/vnd.ms-powerpoint.slideshow.macroEnabled.main+xml": b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
-    b"application/vnd.ms-powerpoint.template.macroEnabled.main+xml": b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
+    _MICROSOFT % b"word.document.macroEnabled": _WORD % b"document",
+    _WORD % b"template": _WORD % b"document",
+    _MICROSOFT % b"word.template.macroEnabledTemplate": _WORD % b"document",
+    _MICROSOFT % b"powerpoint.presentation.macroEnabled": _POWERPOINT % b"presentation",
+    _POWERPOINT % b"template": _POWERPOINT % b"presentation",
+    _POWERPOINT % b"slideshow": _POWERPOINT % b"presentation",
+    _MICROSOFT % b"powerpoint.slideshow.macroEnabled": _POWERPOINT % b"presentation",
+    _MICROSOFT % b"powerpoint.template.macroEnabled": _POWERPOINT % b"presentation",
 }
 
 

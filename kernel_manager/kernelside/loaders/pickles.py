@@ -13,6 +13,9 @@ from .source import Source, Unreadable
 def load_pickle(source: Source, **options: Any) -> Any:
     """What was pickled; of several pickles in sequence a list. Options are those of ``pickle.load``."""
     data = source.read()
+    if b"joblib" in data[:200]:
+        # What joblib dumps begins as a pickle does and has arrays between its instructions.
+        return load_joblib(source, **options)
     _check(data)
     stream, objects = io.BytesIO(data), []
     while stream.tell() < len(data):

@@ -11,7 +11,9 @@ from .source import Source, Unreadable
 
 _TOKEN = re.compile(
     r"""(?P<skip>\s+|\#[^\n]*) | (?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')
-    | (?P<name>[A-Za-z_][\w.\-/]*|\[[\w./\-]+\]) | (?P<number>[-+]?(?:\d[\w.+\-]*|\.\d[\w+\-]*|inf(?:inity)?\b|nan\b)) | (?P<mark>[{}<>\[\]:,;-])""",
+    | (?P<name>[A-Za-z_][\w.\-/]*|\[[\w./\-]+\])
+    | (?P<number>[-+]?(?:\d[\w.+\-]*|\.\d[\w+\-]*|inf(?:inity)?\b|nan\b))
+    | (?P<mark>[{}<>\[\]:,;-])""",
     re.VERBOSE,
 )
 _MAX_DEPTH = 200

@@ -25,7 +25,7 @@ def load_geotiff(source: Source) -> Any:
             if "imagecodecs" in str(exc):
                 raise ModuleNotFoundError(str(exc), name="imagecodecs") from exc
             raise
-        keys = {name: value for name, value in (page.geotiff_tags or {}).items()}
+        keys = dict(page.geotiff_tags or {})
         nodata = page.tags.get("GDAL_NODATA")
     planar_first = pixels.ndim == 3 and page.planarconfig == 2
     dimensions = ("y", "x") if pixels.ndim == 2 else ("band", "y", "x") if planar_first else ("y", "x", "band")

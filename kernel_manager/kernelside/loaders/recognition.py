@@ -38,7 +38,8 @@ _IN_ZIP = (
 )
 _OPENDOCUMENT = "application/vnd.oasis.opendocument."
 _ZIPPED = frozenset({
-    "spreadsheet", "opendocument sheet", "word", "powerpoint", "opendocument", "epub", "3mf", "kmz", "zarr", "npz", "zip", "shapefile",
+    "spreadsheet", "opendocument sheet", "word", "powerpoint", "opendocument", "epub", "3mf", "kmz", "zarr", "npz", "zip",
+    "shapefile",
 })  # fmt: skip
 _OLD_OFFICE = (("WordDocument", "an old Word document"), ("PowerPoint Document", "an old PowerPoint presentation"))
 
@@ -59,7 +60,7 @@ def recognise(source: Source, options: Iterable[str] = ()) -> Recognised:
     """
     named = BY_EXTENSION.get(source.extension)
     if not source.head:
-        return _as_named(TEXT if named is None or named.name == "packed" else named)
+        return _as_named(named or TEXT)
     if found := _by_signature(source, named):
         return found
     if source.encoding is None:

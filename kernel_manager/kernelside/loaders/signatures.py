@@ -136,9 +136,10 @@ _TOO_SHORT_IN_TEXT = 5
 SIBLINGS = {
     "hdf5": frozenset({"netcdf", "matlab"}),
     "video": frozenset({"compressed sound"}),
-    "sound": frozenset({"compressed sound"}),
+    "sound": frozenset({"compressed sound", "video"}),
     "compressed sound": frozenset({"sound", "video"}),
-    "image": frozenset({"raw"}),
+    "image": frozenset({"raw", "geotiff"}),
+    "pickle": frozenset({"joblib"}),
     "cpio": frozenset(),
 }
 
@@ -189,7 +190,7 @@ def _tiff(head: bytes) -> str:
 
 
 def _is_ogg_video(head: bytes) -> bool:
-    return head.startswith(b"OggS") and b"theora" in head[:4096]
+    return head.startswith(b"OggS") and (b"theora" in head[:4096] or b"OVP80" in head[:4096])
 
 
 def _is_transport_stream(head: bytes) -> bool:

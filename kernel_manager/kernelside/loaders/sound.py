@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 from .source import MAX_UNPACKED, Source, Unreadable
@@ -23,18 +24,37 @@ def load_sound(source: Source, **options: Any) -> tuple[Any, int]:
             _check(promised * file.channels)
             rate = int(file.samplerate)
             start, stop = options.pop("start", 0), options.pop("stop", None)
-            file.seek(start)
+            if start:
+                file.seek(start)
             wanted = -1 if stop is None else stop - start
-            samples = file.read(wanted, **{"dtype": "float32", **options})
+            samples = file.read(promised - start if wanted < 0 else wanted, **{"dtype": "float32", **options})
     except soundfile.LibsndfileError as exc:
         if source.extension in (".mp3", ".ogg", ".oga", ".opus", ".wav", ".wave", ".aif", ".aiff", ".au"):
             return load_with_av(source)
         raise Unreadable(f"it cannot be read: {exc}") from exc
     if len(samples) == 0:
         raise Unreadable("it holds no samples")
-    if wanted < 0 and 0 < len(samples) < promised - start < 1 << 40:
+    if (promised_bytes := _promised_size(source)) > len(source.read()):
+        source.note(f"its header promises {promised_bytes:,} bytes and it has fewer: the file may be cut off")
+    elif wanted < 0 and 0 < len(samples) < promised - start < 1 << 40:
         source.note(f"it promises {promised} frames and has {len(samples)}: the file may be cut off")
     return samples, rate
+
+
+def _promised_size(source: Source) -> int:
+    """The size that the header of an uncompressed file gives, in bytes; 0 if it gives none."""
+    head = source.head
+    if head[:4] in (b"RIFF", b"FORM"):
+        size: int = struct.unpack_from("<I" if head[:4] == b"RIFF" else ">I", head, 4)[0]
+        return size + 8 if size < 0xFFFFFFF0 else 0
+    if head[:4] == b"RF64":
+        return int(struct.unpack_from("<Q", head, 20)[0]) + 8
+    if head[:4] == b".snd":
+        start, size = struct.unpack_from(">II", head, 4)
+        return start + size if size != 0xFFFFFFFF else 0
+    if head.startswith(b"riff\x2e\x91\xcf\x11"):
+        return int(struct.unpack_from("<Q", head, 16)[0])
+    return 0
 
 
 def load_with_av(source: Source) -> tuple[Any, int]:

@@ -62,14 +62,14 @@ _GEOJSON = re.compile(
 
 #: Types whose files are text, or may be. A file that is text and is called like one of the others is none of it.
 TEXTUAL = frozenset({
-    "fixed width", "spss portable", "sas transport", "arff", "json", "json lines", "json5", "yaml", "toml", "ini", "properties", "plist", "xml",
-    "protobuf text", "matrix market", "svg", "flat opendocument", "rtf", "fictionbook", "mail", "mailbox", "geojson",
-    "geojson lines", "kml", "gpx", "geography gml", "mapinfo", "osm", "wkt", "ascii grid", "pcd", "gifti", "nrrd", "votable", "ecsv",
-    "pdb", "cif", "sdf", "mol2", "xyz", "smiles", "jcamp", "mgf", "fasta", "fastq", "genbank", "embl", "alignment", "phylip",
-    "stockholm", "nexus", "newick", "phyloxml", "variants", "bed", "bedgraph", "wig", "gff", "sam", "maf", "stl", "ply", "obj", "off",
-    "gltf", "vtk", "vtu", "gmsh", "abaqus", "medit", "nastran", "dxf", "touchstone", "intel hex", "graphml", "gexf", "graph gml",
-    "dot", "pajek", "graph6", "sparse6", "edge list", "adjacency list", "rdf", "calendar", "contacts", "bibtex", "ris", "medline",
-    "endnote", "notebook", "subtitles", "pickle",
+    "fixed width", "spss portable", "sas transport", "arff", "json", "json lines", "json5", "yaml", "toml", "ini",
+    "properties", "plist", "xml", "protobuf text", "matrix market", "svg", "flat opendocument", "rtf", "fictionbook", "mail",
+    "mailbox", "geojson", "geojson lines", "kml", "gpx", "geography gml", "mapinfo", "osm", "wkt", "ascii grid", "pcd",
+    "gifti", "nrrd", "votable", "ecsv", "pdb", "cif", "sdf", "mol2", "xyz", "smiles", "jcamp", "mgf", "fasta", "fastq",
+    "genbank", "embl", "alignment", "phylip", "stockholm", "nexus", "newick", "phyloxml", "variants", "bed", "bedgraph", "wig",
+    "gff", "sam", "maf", "stl", "ply", "obj", "off", "gltf", "vtk", "vtu", "gmsh", "abaqus", "medit", "nastran", "dxf",
+    "touchstone", "intel hex", "graphml", "gexf", "graph gml", "dot", "pajek", "graph6", "sparse6", "edge list",
+    "adjacency list", "rdf", "calendar", "contacts", "bibtex", "ris", "medline", "endnote", "notebook", "subtitles", "pickle",
 })  # fmt: skip
 
 

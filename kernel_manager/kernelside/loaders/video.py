@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .sound import load_with_av
 from .source import Source, Unreadable
 
 _MAX_FRAMES = 64
@@ -46,12 +47,15 @@ class Video:
         return frames
 
 
-def load_video(source: Source) -> Video:
-    """The video's metadata; its first frame is decoded to see that it can be."""
+def load_video(source: Source) -> Any:
+    """A :class:`Video`; its first frame is decoded to see that it can be. What has no pictures opens as audio."""
     import av
 
     with av.open(io.BytesIO(source.read())) as container:
         if not container.streams.video:
+            if container.streams.audio:
+                source.note("it has sound and no pictures: these are its samples and their rate")
+                return load_with_av(source)
             raise Unreadable("it has no video stream")
         stream = container.streams.video[0]
         frame = next(container.decode(stream), None)
@@ -60,6 +64,9 @@ def load_video(source: Source) -> Video:
         duration = float(container.duration or 0) / av.time_base
         if not duration and stream.duration and stream.time_base:
             duration = float(stream.duration * stream.time_base)
+        last = _last_moment(container)
+        if duration > 1 / 4 and last < duration * 3 / 4:
+            source.note(f"it promises {duration:.1f} s and has {last:.1f} s: the file may be cut off")
         return Video(
             path=source.path,
             name=source.name,
@@ -71,6 +78,20 @@ def load_video(source: Source) -> Video:
             audio=tuple(audio.codec_context.name for audio in container.streams.audio),
             metadata={str(key): str(value)[:1000] for key, value in container.metadata.items()},
         )
+
+
+def _last_moment(container: Any) -> float:
+    """Until when the packets go, in seconds, without decoding them."""
+    import av
+
+    last = 0.0
+    try:
+        for packet in container.demux(video=0):
+            if packet.pts is not None:
+                last = max(last, float(packet.pts * packet.time_base))
+    except av.FFmpegError:
+        return last
+    return last
 
 
 def read_frames(source: Source, *, moments: list[float]) -> list[Any]:

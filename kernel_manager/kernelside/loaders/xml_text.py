@@ -38,16 +38,20 @@ def html_text(data: bytes | str) -> str:
 
     if not data.strip():
         return ""
+    if isinstance(data, bytes) and b"charset" not in data[:1000]:
+        data = data.decode("utf-8", "replace")
+    if isinstance(data, str) and data.lstrip().startswith("<?xml"):
+        data = data.partition("?>")[2]
     try:
         root = html.fromstring(data)
     except (etree.ParserError, ValueError):
         return ""
+    etree.strip_elements(root, *_SILENT, with_tail=False)
     pieces: list[str] = []
     for event, element in etree.iterwalk(root, events=("start", "end")):
         name = local_name(element)
         if event == "start":
-            if name and name not in _SILENT:
-                pieces.append(element.text or "")
+            pieces.append((element.text or "") if name else "")
             continue
         if name in _BLOCKS:
             pieces.append("\n")

@@ -976,7 +976,9 @@ def test_anything_else_is_bytes_with_a_note_that_says_what(kernel: Kernel, name:
     answer = kernel.run(f"load_file({name!r}).hex()")
 
     assert answer.value == content.hex()
-    assert re.search(rf"no loader for {label if name != 'a.exe' else '.+'}: these are its {len(content)} bytes; as_='path'", answer.notes)
+    assert re.search(
+        rf"no loader for {label if name != 'a.exe' else '.+'}: these are its {len(content)} bytes; as_='path'", answer.notes
+    )
 
 
 @pytest.mark.parametrize(("member", "label"), [("a.txt", "a ZIP archive"), ("word/document.xml", "a Word document")])
@@ -1012,13 +1014,23 @@ def test_further_fields_of_the_index_are_shown_and_missing_ones_are_not_missed(k
     (kernel.files / "x").write_text("a")
     files = [
         {"file_id": "1", "filename": "a.txt", "path": "x"},
-        {"file_id": "2", "filename": "b.txt", "path": "x", "expires_at": "2026-11-22T10:00:00+00:00", "kind": "written", "more": 1},
+        {
+            "file_id": "2",
+            "filename": "b.txt",
+            "path": "x",
+            "expires_at": "2026-11-22T10:00:00+00:00",
+            "kind": "written",
+            "more": 1,
+        },
     ]
     (kernel.files / "index.json").write_text(json.dumps({"files": files}))
     setup = f"from kernelside.file_index import FilesTable; frame = FilesTable({str(kernel.files)!r}).list_files()"
 
     assert kernel.value("list(frame.columns)", setup)[-2:] == ["expires_at", "kind"]
-    assert kernel.value("[str(frame['expires_at'][0]), frame['kind'].tolist()]", setup) == ["2026-11-22 10:00:00+00:00", ["written", ""]]
+    assert kernel.value("[str(frame['expires_at'][0]), frame['kind'].tolist()]", setup) == [
+        "2026-11-22 10:00:00+00:00",
+        ["written", ""],
+    ]
     assert kernel.value("load_file('a.txt')") == "a"
 
 
