@@ -29,6 +29,7 @@ class Plan:
     colds: int = 3
     commands: int = 7
     interrupts: int = 7
+    loads: int = 7
 
 
 QUICK = Plan(
@@ -42,6 +43,7 @@ QUICK = Plan(
     colds=1,
     commands=3,
     interrupts=3,
+    loads=3,
 )
 
 

@@ -27,6 +27,7 @@ TINY = Plan(
     colds=1,
     commands=1,
     interrupts=1,
+    loads=1,
 )
 ROLLUP = """\
 55d0-7ffc ---p 00000000 00:00 0                          [rollup]
@@ -49,7 +50,7 @@ def test_every_measure_measures_both_sides(
     assert [row["failure"] for row in rows if row["failure"]] == []
     assert all(row["ours"] > 0 for row in rows)
     assert all(row["plain"] > 0 for row in rows if "zygote" not in row["name"] or "included" in row["name"])
-    assert sum(row["target"] is not None for row in rows) == 4
+    assert sum(row["target"] is not None for row in rows) == 7
     printed = capsys.readouterr().out
     assert kernel_environment.lock.read_text().partition("ipykernel==")[2].split()[0] in printed
     assert all(f"| {row['name']} " in printed for row in rows)

@@ -25,7 +25,6 @@ def main() -> None:
     for stream in (0, 1):
         os.dup2(nowhere, stream)
     _load_package()
-    sys.modules["kernelside.loaders.limited_child"] = sys.modules["__main__"]
     os._exit(serve(jobs, answers))
 
 

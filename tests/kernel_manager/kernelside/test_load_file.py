@@ -14,6 +14,7 @@ import random
 import re
 import struct
 import subprocess
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -1078,6 +1079,95 @@ def test_flipped_bytes_never_raise_anything_else(kernel: Kernel, name: str) -> N
         answer = kernel.run(f"load_file({name!r}) is None")
 
         assert answer.error is None or answer.error[0] == "UnreadableFileError", answer.message
+
+
+LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
+YAML_LAUGHS = "l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 10)
+)
+
+
+def npy(shape: str) -> bytes:
+    header = f"{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode()
+
+
+def zeros_in_zip(name: str) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive, archive.open(name, "w", force_zip64=True) as member:
+        for _ in range(600):
+            member.write(bytes(1 << 20))
+    return packed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.xml", f'<?xml version="1.0"?><!DOCTYPE l [<!ENTITY l0 "lol">{LAUGHS}]><l>&l9;</l>'),
+        ("a.svg", f'<!DOCTYPE svg [<!ENTITY l0 "lol">{LAUGHS}]><svg xmlns="http://www.w3.org/2000/svg">&l9;</svg>'),
+        ("a.graphml", f'<!DOCTYPE graphml [<!ENTITY l0 "lol">{LAUGHS}]><graphml><graph id="&l9;"/></graphml>'),
+        ("a.kml", f'<?xml version="1.0"?><!DOCTYPE kml [<!ENTITY l0 "lol">{LAUGHS}]><kml><name>&l9;</name></kml>'),
+        ("a.xml", '<?xml version="1.0"?><!DOCTYPE l [<!ENTITY f SYSTEM "file:///etc/hostname">]><l>&f;</l>'),
+        ("a.yaml", YAML_LAUGHS),
+        ("a.yaml", "a: &a [*a]\n"),
+        ("a.npy", npy("(1000000, 1000000)")),
+        ("a.npy", npy("(-5,)")),
+        ("a.mtx", "%%MatrixMarket matrix array real general\n1000000 1000000\n1.0\n"),
+        ("a.asc", "ncols 1000000\nnrows 1000000\nxllcorner 0\nyllcorner 0\ncellsize 1\n1 2 3\n"),
+        ("a.msgpack", b"\xdd\xff\xff\xff\xff"),
+        ("a.cbor", b"\x9b\x00\xff\xff\xff\xff\xff\xff\xff"),
+        ("a.safetensors", struct.pack("<Q", 90) + b'{"a":{"dtype":"F32","shape":[99999,99999],"data_offsets":[0,4]}}'.ljust(94)),
+        ("a.nii", struct.pack("<i", 348) + bytes(36) + struct.pack("<8h", 3, 30000, 30000, 30000, 1, 1, 1, 1) + bytes(14)
+         + struct.pack("<hh", 16, 32) + bytes(264) + b"n+1\0" + bytes(8)),
+        ("a.json", "[" * 200_000),
+        ("a.toml", "a = " + "[" * 20_000),
+        ("a.textproto", "a {" * 5000),
+    ],
+)  # fmt: skip
+def test_bombs_and_absurd_dimensions_are_refused_quickly(kernel: Kernel, name: str, content: bytes | str) -> None:
+    began = time.monotonic()
+
+    assert len(kernel.failure(name, content)) < 1000
+    assert time.monotonic() - began < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "member"), [("a.docx", "word/document.xml"), ("a.npz", "a.npy"), ("a.xlsx", "xl/workbook.xml"), ("a.kmz", "doc.kml")]
+)
+def test_archives_that_unpack_to_gigabytes_are_refused(kernel: Kernel, name: str, member: str) -> None:
+    assert kernel.failure(name, zeros_in_zip(member))
+
+
+@pytest.mark.slow
+def test_a_bomb_in_an_archive_is_listed_and_not_unpacked(kernel: Kernel) -> None:
+    kernel.put("a.zip", zeros_in_zip("zeros.bin"))
+
+    assert kernel.value("load_file('a.zip').members['size'].tolist()") == [600 << 20]
+    assert "unpacks to more than 512 MB" in kernel.run("load_file('a.zip').read('zeros.bin')").message
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_compressed_bombs_are_refused_within_the_time(kernel: Kernel, pack: Any) -> None:
+    began = time.monotonic()
+
+    assert "it unpacks to more than 512 MB" in kernel.failure("a.txt.gz", pack(bytes(b"a\n" * (1 << 19))) * 620)
+    assert time.monotonic() - began < 60
+
+
+def test_members_that_lead_outside_are_not_extracted(kernel: Kernel) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("../outside.txt", "x")
+    kernel.put("a.zip", packed.getvalue())
+
+    assert "leads outside" in kernel.run("load_file('a.zip').extract('here')").message
+    assert not (kernel.work / "outside.txt").exists()
+
+
+def test_yaml_that_would_make_objects_is_refused(kernel: Kernel) -> None:
+    assert "could not determine a constructor" in kernel.failure("a.yaml", "!!python/object/apply:os.system ['true']")
 
 
 def test_binary_data_that_is_called_a_table_is_an_error(kernel: Kernel) -> None:
