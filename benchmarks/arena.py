@@ -35,6 +35,7 @@ class Plan:
     exports: int = 3
     exported_cells: int = 1_000
     agent_rounds: int = 15
+    loads: int = 7
 
 
 QUICK = Plan(
@@ -53,6 +54,7 @@ QUICK = Plan(
     checks=50,
     exports=1,
     agent_rounds=5,
+    loads=3,
 )
 
 

@@ -222,6 +222,25 @@ def _check(desk: PackageDesk, place: Place) -> float:
     return took
 
 
+async def load(arena: Arena) -> list[Row]:
+    """Large tables by ``load_file`` and by the call that an expert would write, both in one of our kernels."""
+    rows = []
+    async with kernels_of(arena.ours, 1) as (kernel,):
+        await kernel.execute(cells.TABLES)
+        for name, (ours, by_hand) in cells.LOADS.items():
+            for code in (ours, by_hand):
+                await kernel.execute(f"frame = {code}")
+            samples = await in_turns(arena.plan.loads, partial(_load, kernel, ours), partial(_load, kernel, by_hand))
+            rows.append(Row(f"`load_file`: {name} (plain: pandas by hand)", "ms", *samples, target=1.1))
+    return rows
+
+
+async def _load(kernel: Kernel, code: str) -> list[float]:
+    began = time.perf_counter()
+    await kernel.execute(f"frame = {code}")
+    return [time.perf_counter() - began]
+
+
 async def _warm_up(arena: Arena) -> None:
     """Have the one-time work of both sides done: the zygote, the profile folder, what the system reads from disk."""
     for side in (arena.ours, arena.plain):
@@ -272,4 +291,5 @@ MEASURES: dict[str, Measure] = {
     "packages": packages,
     "export": export,
     "agent": agent,
+    "load": load,
 }

@@ -53,7 +53,7 @@ class Settings(BaseSettings):
         default="app_config", min_length=1, max_length=120, description="MongoDB's collection for the stored configuration."
     )
     environment_profile: Literal["minimal", "full"] = Field(
-        default="minimal",
+        default="full",
         description="What the kernel environment has from the start: what most sessions use, or all that load_file can open too.",
     )
     environment_renewal_days: float = Field(

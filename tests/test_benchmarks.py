@@ -34,6 +34,7 @@ TINY = Plan(
     exports=1,
     exported_cells=4,
     agent_rounds=1,
+    loads=1,
 )
 ROLLUP = """\
 55d0-7ffc ---p 00000000 00:00 0                          [rollup]
@@ -63,7 +64,7 @@ def test_every_measure_measures_both_sides(
     alone = [row for row in rows if ("zygote" in row["name"] and "included" not in row["name"]) or "lack" in row["name"]]
     assert len(alone) == 4
     assert all(row["plain"] > 0 for row in rows if row not in alone)
-    assert sum(row["target"] is not None for row in rows) == 6
+    assert sum(row["target"] is not None for row in rows) == 9
     assert sum(row["most"] is not None for row in rows) == 4
     printed = capsys.readouterr().out
     assert kernel_environment.lock.read_text().partition("ipykernel==")[2].split()[0] in printed

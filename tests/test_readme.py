@@ -7,6 +7,7 @@ import pytest
 
 from kernel_manager.config import Settings
 from threadbook.commands import build_parser
+from tools import types_table
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -27,6 +28,12 @@ def shown_default(name: str) -> str:
 def test_the_settings_table_is_the_settings_class() -> None:
     table = README.split("<!-- settings -->")[1].split("<!-- /settings -->")[0]
     assert table.strip().splitlines()[2:] == expected_rows(), "put these rows into README.md:\n" + "\n".join(expected_rows())
+
+
+def test_the_table_of_types_is_the_one_that_load_file_has() -> None:
+    shown = README.split("<!-- types -->")[1].split("<!-- /types -->")[0]
+    assert shown.strip() == types_table.table(), "put what `python -m tools.types_table` prints into README.md"
+    assert f"The types, {types_table.count()} extensions:" in README
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"`make ([a-z]+)`", README))))

@@ -31,6 +31,7 @@ from tornado import ioloop
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
 
+from .file_index import FilesTable
 from .handles import KernelHandles, KernelPlaces
 from .init import CELL_OVER, READY
 from .kernel import KernelSession, ThreadbookKernel, flush_streams
@@ -232,7 +233,8 @@ def run(app: KernelApp, handles: KernelHandles, places: KernelPlaces, wait: Call
     gc.enable()
     _reseed()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    app.kernel.shell.provide(load_file=make_load_file(places.files))
+    files = FilesTable(places.files)
+    app.kernel.shell.provide(load_file=make_load_file(places.files), list_files=files.list_files, FILES=files)
     sys.path.append(places.packages)  # last: it adds to the environment, and never shadows it
     MemoryErrors().attach(app.kernel.shell)
     app.attach(handles)

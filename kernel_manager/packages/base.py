@@ -20,7 +20,7 @@ class Base:
     warm_up: tuple[str, ...] = ()
 
     @classmethod
-    def load(cls, profile: str = "minimal") -> Base:
+    def load(cls, profile: str = "full") -> Base:
         """Read a profile of ``base.toml``, which is part of this package: ``minimal``, or ``full``, which has that too."""
         table = tomllib.loads(resources.files("kernel_manager.packages").joinpath("base.toml").read_text(encoding="utf-8"))
         parts = [table["minimal"], *([table[profile]] if profile != "minimal" else [])]

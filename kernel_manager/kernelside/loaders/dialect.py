@@ -18,7 +18,7 @@ WHITESPACE = r"\s+"
 
 # The comma comes last: as a decimal sign it is as regular in a file as a separator.
 _SEPARATORS = ("\t", ";", "|", ",")
-_MAX_ROWS = 1000
+_MAX_ROWS = 400
 _MAX_NUMERAL_ROWS = 500
 _STATED = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 

@@ -15,3 +15,8 @@ def load_text(source: Source, *, encoding: str | None = None, errors: str = "str
 def load_bytes(source: Source) -> bytes:
     """The bytes as they lie on disk, not unpacked."""
     return source.path.read_bytes()
+
+
+def load_unpacked(source: Source) -> bytes:
+    """The bytes, unpacked."""
+    return source.read()

@@ -1,4 +1,4 @@
-"""Which kind a file is: by its content first, then by its extension."""
+"""Which type a file is: by its content first, then by its extension."""
 
 from __future__ import annotations
 
@@ -7,61 +7,48 @@ import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ..file_types import BY_EXTENSION, BY_NAME, FileType
+from . import text_forms
 from .dialect import is_table
 from .encoding import is_guess
-from .kinds import BY_EXTENSION, BYTES, FEATHER, IMAGE, JSON, JSON_LINES, PARQUET, PLAIN_TEXT, SPREADSHEET, TABLE, TEXT, Kind
+from .signatures import SIBLINGS, by_signature
 from .source import Source
 from .spreadsheet import OLE_MAGIC, holds_workbook
 from .structured import is_json, looks_like_json_lines
 
-_SIGNATURES: tuple[tuple[int, bytes, Kind], ...] = (
-    (0, b"PAR1", PARQUET),
-    (0, b"ARROW1\0\0", FEATHER),
-    (0, b"FEA1", FEATHER),
-    (0, b"\x89PNG\r\n\x1a\n", IMAGE),
-    (0, b"\xff\xd8\xff", IMAGE),
-    (0, b"GIF87a", IMAGE),
-    (0, b"GIF89a", IMAGE),
-    (0, b"II*\0", IMAGE),
-    (0, b"MM\0*", IMAGE),
-    (0, b"8BPS\0\x01", IMAGE),
-    (0, b"\0\0\x01\0", IMAGE),
-    (0, b"\0\0\0\x0cjP  \r\n", IMAGE),
-    (4, b"ftypavif", IMAGE),
-    (8, b"WEBPVP8", IMAGE),
-)
-_BMP = re.compile(rb"BM.{4}\0{4}.{4}[\x0c\x28\x40\x6c\x7c]\0\0\0", re.DOTALL)
+BYTES, TEXT, PLAIN_TEXT, TABLE = (BY_NAME[name] for name in ("bytes", "text", "plain text", "table"))
 
-# What is told apart so that the note about bytes can say what they are.
-_KNOWN_BYTES = (
-    (0, b"%PDF-", "a PDF document"),
-    (0, b"SQLite format 3\0", "an SQLite database"),
-    (0, b"\x89HDF\r\n\x1a\n", "HDF5"),
-    (0, b"\x93NUMPY", "a NumPy array"),
-    (0, b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
-    (0, b"Rar!\x1a\x07", "a RAR archive"),
-    (257, b"ustar", "a tar archive"),
-    (4, b"ftyp", "an MPEG-4 or HEIF file"),
-    (0, b"ID3", "MP3 audio"),
-    (0, b"OggS", "Ogg audio or video"),
-    (8, b"WAVE", "WAV audio"),
-)
-_IN_ZIP = {
-    "word/document.xml": "a Word document",
-    "ppt/presentation.xml": "a PowerPoint presentation",
-    "xl/workbook.bin": "a binary Excel workbook",
-    "META-INF/container.xml": "an EPUB book",
-}
-_BINARY = (SPREADSHEET, PARQUET, FEATHER, IMAGE)
+_VAGUE = (TEXT, PLAIN_TEXT)
 _TEXT_IMAGES = (".pbm", ".pgm", ".ppm", ".pnm", ".xbm", ".xpm")
 _JSON_START = re.compile(r'\s*(\{\s*["}]|\[\s*([\[{"\-\d\]]|true|false|null))')
+_JSON_LIKE = frozenset({"json", "json5", "geojson", "notebook", "gltf", "yaml"})
+
+# A member that only one type has → that type, in this order.
+_IN_ZIP = (
+    ("xl/workbook.xml", "spreadsheet"),
+    ("xl/workbook.bin", "spreadsheet"),
+    ("word/document.xml", "word"),
+    ("ppt/presentation.xml", "powerpoint"),
+    ("META-INF/container.xml", "epub"),
+    ("3D/3dmodel.model", "3mf"),
+    ("doc.kml", "kmz"),
+    (".zgroup", "zarr"),
+    (".zarray", "zarr"),
+    ("zarr.json", "zarr"),
+)
+_OPENDOCUMENT = "application/vnd.oasis.opendocument."
+_ZIPPED = frozenset({
+    "spreadsheet", "opendocument sheet", "word", "powerpoint", "opendocument", "epub", "3mf", "kmz", "zarr", "npz", "zip",
+    "shapefile",
+})  # fmt: skip
+_OLD_OFFICE = (("WordDocument", "an old Word document"), ("PowerPoint Document", "an old PowerPoint presentation"))
 
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """The kind of a file, what to call it, and whether its content or its name tells."""
+    """The type of a file, what to call it, and whether its content or its name tells."""
 
-    kind: Kind
+    type: FileType
     label: str
     by: str
 
@@ -77,76 +64,128 @@ def recognise(source: Source, options: Iterable[str] = ()) -> Recognised:
     if found := _by_signature(source, named):
         return found
     if source.encoding is None:
-        return Recognised(BYTES, BYTES.label, "content") if named in (None, TEXT, PLAIN_TEXT) else _as_named(named)
+        return _binary(source, named)
     found = _by_text(source, source.encoding, named)
-    if found.kind.load is TEXT.load and set(options) - {"encoding", "errors"}:
-        return _as_found(TABLE)
+    if found.type in _VAGUE and set(options) - {"encoding", "errors"}:
+        return _as_found("table")
     return found
 
 
-def _as_named(kind: Kind) -> Recognised:
-    return Recognised(kind, kind.label, "name")
+def _as_named(row: FileType) -> Recognised:
+    return Recognised(row, row.label, "name")
 
 
-def _as_found(kind: Kind) -> Recognised:
-    return Recognised(kind, kind.label, "content")
+def _as_found(name: str) -> Recognised:
+    return Recognised(BY_NAME[name], BY_NAME[name].label, "content")
 
 
-def _by_signature(source: Source, named: Kind | None) -> Recognised | None:
-    head = source.head
-    if head.startswith(b"PK\x03\x04"):
+def _by_signature(source: Source, named: FileType | None) -> Recognised | None:
+    if source.head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _in_zip(source, named)
-    if head.startswith(OLE_MAGIC):
+    if source.head.startswith(OLE_MAGIC):
         return _in_ole(source, named)
-    for offset, magic, kind in _SIGNATURES:
-        # Four letters may also begin a text.
-        if head.startswith(magic, offset) and (source.encoding is None or named is kind):
-            return _as_found(kind)
-    if _BMP.match(head):
-        return _as_found(IMAGE)
-    for offset, magic, label in _KNOWN_BYTES:
-        if head.startswith(magic, offset) and (source.encoding is None or magic == b"%PDF-"):
-            return Recognised(BYTES, label, "content")
-    return None
+    name = by_signature(source)
+    if name is None:
+        return None
+    if named is not None and (named.name == name or named.name in SIBLINGS.get(name, ())):
+        return _as_named(named)
+    return _as_found(name)
 
 
-def _in_zip(source: Source, named: Kind | None) -> Recognised:
+def _in_zip(source: Source, named: FileType | None) -> Recognised:
     try:
         with zipfile.ZipFile(source.for_reader()) as archive:
-            names = set(archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
-        return _as_named(named) if named in _BINARY else Recognised(BYTES, "a damaged ZIP archive", "content")
-    if "xl/workbook.xml" in names:
-        return _as_found(SPREADSHEET)
-    label = next((label for member, label in _IN_ZIP.items() if member in names), "a ZIP archive")
-    return Recognised(BYTES, label, "content")
+            names = archive.namelist()
+            mimetype = archive.read("mimetype")[:100].decode("latin-1") if "mimetype" in names else ""
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, EOFError):
+        return _as_named(named) if named and named.name in _ZIPPED else Recognised(BYTES, "a damaged ZIP archive", "content")
+    if mimetype.startswith(_OPENDOCUMENT):
+        return _as_found("opendocument sheet" if "spreadsheet" in mimetype else "opendocument")
+    members = set(names)
+    found = next((name for member, name in _IN_ZIP if member in members), None) or _by_members(names)
+    if found == "zip" and named is not None and named.kind == "archive":
+        return _as_named(BY_NAME["zip"])
+    return _as_found(found)
 
 
-def _in_ole(source: Source, named: Kind | None) -> Recognised:
-    if named is SPREADSHEET or holds_workbook(source.read()):
-        return _as_found(SPREADSHEET)
-    return Recognised(BYTES, "an old Office document", "content")
+def _by_members(names: list[str]) -> str:
+    files = [name.lower() for name in names if not name.endswith("/")]
+    if files and all(name.endswith(".npy") for name in files):
+        return "npz"
+    if any(name.endswith((".zgroup", ".zarray", "/zarr.json")) for name in files):
+        return "zarr"
+    if sum(name.endswith(".shp") for name in files) == 1 and any(name.endswith(".dbf") for name in files):
+        return "shapefile"
+    return "kmz" if len(files) == 1 and files[0].endswith(".kml") else "zip"
 
 
-def _by_text(source: Source, encoding: str, named: Kind | None) -> Recognised:
-    if named is TEXT or source.extension in _TEXT_IMAGES or (named in _BINARY and is_guess(encoding)):
+def _in_ole(source: Source, named: FileType | None) -> Recognised:
+    data = source.read()
+    if (named is not None and named.name == "spreadsheet") or holds_workbook(data):
+        return _as_found("spreadsheet")
+    if "__properties_version1.0".encode("utf-16-le") in data:
+        return _as_found("outlook")
+    label = next((label for stream, label in _OLD_OFFICE if stream.encode("utf-16-le") in data), "an old Office document")
+    return _as_named(named) if named and named.name == "outlook" else Recognised(BYTES, label, "content")
+
+
+def _binary(source: Source, named: FileType | None) -> Recognised:
+    if named is not None and named not in _VAGUE and not (named.name == "packed" and not source.compression):
+        return _as_named(BYTES if named.name == "packed" else named)
+    if named is None and (label := _guess(source.head)):
+        return label
+    return Recognised(BYTES, BYTES.label, "content")
+
+
+def _guess(head: bytes) -> Recognised | None:
+    """What puremagic makes of it, if it is sure."""
+    try:
+        import puremagic
+    except ImportError:  # It only makes the note about unknown bytes better.
+        return None
+    try:
+        best = puremagic.magic_string(head)[0]
+    except (puremagic.PureError, ValueError, IndexError):
+        return None
+    if best.confidence < 0.8:
+        return None
+    row = BY_EXTENSION.get(best.extension)
+    if row is not None and row not in _VAGUE and row.name not in text_forms.TEXTUAL:
+        return Recognised(row, row.label, "content")
+    return Recognised(BYTES, f"{best.name or best.extension}", "content")
+
+
+def _by_text(source: Source, encoding: str, named: FileType | None) -> Recognised:
+    if named is TEXT or source.extension in _TEXT_IMAGES:
         return _as_named(named or TEXT)
-    if named is JSON_LINES:
-        return _as_named(JSON_LINES)
+    if named is not None and named.name not in text_forms.TEXTUAL and named not in (TABLE, PLAIN_TEXT) and is_guess(encoding):
+        return _as_named(named)
     sample = source.sample(encoding)
+    if found := text_forms.by_beginning(sample):
+        return _beside(found, named)
     starts_as_json = _JSON_START.match(sample) is not None
-    if named is JSON and starts_as_json:
-        return _as_named(JSON)
-    if starts_as_json and (kind := _json_kind(source, encoding, sample)):
-        return _as_found(kind)
+    if named is not None and named.name in text_forms.TEXTUAL and (named.name != "json" or starts_as_json):
+        return _as_named(BY_NAME["geojson"] if named.name == "json" and text_forms.is_geojson(sample) else named)
+    if starts_as_json and (name := _json_name(source, encoding, sample)):
+        return _as_found(name)
     if named is TABLE:
         return _as_named(TABLE)
     if is_table(sample):
-        return _as_found(TABLE)
-    return _as_named(JSON) if named is JSON else _as_found(TEXT)
+        return _as_found("table")
+    return _as_named(named) if named is not None and named.name == "json" else _as_found("text")
 
 
-def _json_kind(source: Source, encoding: str, sample: str) -> Kind | None:
+def _beside(found: str, named: FileType | None) -> Recognised:
+    """What the text shows, unless its name says something more exact about text of that form."""
+    if named is None or named.name not in text_forms.TEXTUAL or named.name == found:
+        return _as_found(found)
+    general = {"xml", "fasta", "cif", "text", "jcamp", "gff"}
+    return _as_named(named) if found in general else _as_found(found)
+
+
+def _json_name(source: Source, encoding: str, sample: str) -> str | None:
     if looks_like_json_lines(sample):
-        return JSON_LINES
-    return JSON if is_json(source.read().decode(encoding, "replace")) else None
+        return "json lines"
+    if not is_json(source.read().decode(encoding, "replace")):
+        return None
+    return "geojson" if text_forms.is_geojson(sample) else "json"

@@ -5,9 +5,10 @@ from __future__ import annotations
 import codecs
 import io
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path, PurePath
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from . import compression
@@ -17,7 +18,7 @@ from .encoding import candidates, detect, doubt
 HEAD_SIZE = 128 * 1024
 
 #: Bytes that a file may come to when it is unpacked. A bomb ends here and not in the kernel's death.
-MAX_UNPACKED = 1 << 30
+MAX_UNPACKED = 512 << 20
 
 _CHUNK = 1 << 20
 
@@ -42,7 +43,7 @@ class Source:
     def compression(self) -> str | None:
         """How the file is packed (``gzip``, ``bz2``, ``xz``, ``zstd``), by its first bytes, or None."""
         with self.path.open("rb") as file:
-            return compression.recognise(file.read(compression.MAGIC_SIZE))
+            return compression.recognise(file.read(compression.MAGIC_SIZE), self.name)
 
     @cached_property
     def head(self) -> bytes:
@@ -103,12 +104,26 @@ class Source:
         """What a library's reader takes: the path as a string, or the unpacked bytes as a file."""
         return self._unpacked() if self.compression else str(self.path)
 
+    @contextmanager
+    def file(self, extension: str = "") -> Iterator[str]:
+        """The path of a file with the unpacked bytes and, if it has to be, an ``extension`` that a library goes by."""
+        if not self.compression and (not extension or self.path.suffix.lower() == extension):
+            yield str(self.path)
+            return
+        with TemporaryDirectory(prefix="load-") as folder:
+            copy = Path(folder, f"file{extension}")
+            if self.compression:
+                copy.write_bytes(self.read())
+            else:
+                copy.symlink_to(self.path)
+            yield str(copy)
+
     def _unpacked(self) -> io.BytesIO:
         unpacked = io.BytesIO()
         for chunk in self._chunks(MAX_UNPACKED):
             unpacked.write(chunk)
         if unpacked.tell() > MAX_UNPACKED:
-            raise Unreadable(f"it unpacks to more than {MAX_UNPACKED >> 30} GB; read it in pieces from as_='path'")
+            raise Unreadable(f"it unpacks to more than {MAX_UNPACKED >> 20} MB; read it in pieces from as_='path'")
         unpacked.seek(0)
         return unpacked
 

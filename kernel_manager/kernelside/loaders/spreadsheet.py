@@ -114,4 +114,4 @@ def _refuse_bomb(source: Source) -> None:
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return  # An old workbook, or a damaged one: the engines say what is wrong.
     if size > MAX_UNPACKED:
-        raise Unreadable(f"it unpacks to more than {MAX_UNPACKED >> 30} GB")
+        raise Unreadable(f"it unpacks to more than {MAX_UNPACKED >> 20} MB")
