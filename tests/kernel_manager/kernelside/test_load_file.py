@@ -1193,6 +1193,55 @@ finally:
     assert "the kernel has too little memory for it" in kernel.value("message", setup)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "package"),
+    [
+        ("a.duckdb", bytes(8) + b"DUCK" + bytes(100), "duckdb"),
+        ("a.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(100), "imagecodecs"),
+        ("a.jxr", b"II\xbc\x01" + bytes(100), "imagecodecs"),
+        ("a.zarr", None, "zarr"),
+    ],
+)
+def test_a_type_on_demand_names_its_package(kernel: Kernel, name: str, content: bytes | None, package: str) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr(".zgroup", "{}")
+    kernel.put(name, packed.getvalue() if content is None else content)
+
+    answer = kernel.run(f"load_file({name!r})")
+
+    assert answer.error is not None
+    assert answer.error[:2] == ["MissingPackageError", "ModuleNotFoundError"]
+    assert f"the package {package}, which opens it, is not installed; `%pip install {package}`" in answer.message
+    assert "\n" not in answer.message
+
+
+def test_a_video_that_has_the_extension_of_source_code_is_a_video(kernel: Kernel) -> None:
+    setup = """
+import av, numpy as np
+with av.open("a.ts", "w", format="mpegts") as container:
+    stream = container.add_stream("mpeg2video", rate=25)
+    stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+    for number in range(20):
+        container.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), number * 12, "uint8"), format="rgb24")))
+    container.mux(stream.encode(None))
+video = load_file("a.ts")
+"""
+    assert kernel.value("[video.width, video.frame(0.5).size, len(video.frames(3))]", setup) == [64, [64, 48], 3]
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "shape"),
+    [
+        ("a.yaml", "open('a.yaml', 'w').write('- {a: 1, b: 2}\\n- {a: 3, b: 4}\\n')", [2, 2]),
+        ("a.npy", "import numpy; numpy.save('a.npy', numpy.zeros((3, 2)))", [3, 2]),
+        ("a.zip", "import zipfile; z = zipfile.ZipFile('a.zip', 'w'); z.writestr('x', 'y'); z.close()", [1, 4]),
+    ],
+)
+def test_other_types_become_tables_on_request(kernel: Kernel, name: str, write: str, shape: list[int]) -> None:
+    assert kernel.value(f"load_file({name!r}, as_='table').shape", write) == shape
+
+
 def test_a_missing_package_is_named(kernel: Kernel) -> None:
     setup = """
 import sys
