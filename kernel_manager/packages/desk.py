@@ -191,7 +191,7 @@ class PackageDesk:
         return await in_thread(work)
 
     def to_restore(self, user: str, generation: str) -> list[Wanted]:
-        """What the user had in the newest other generation, if there is nothing in this one yet; asked once."""
+        """What the user had in the newest other generation and this one lacks, if nothing was installed in it; asked once."""
         overlay = self.overlay(user, generation)
         if overlay.folder in self._restored:
             return []
@@ -200,7 +200,11 @@ class PackageDesk:
             return []
         others = [other.content() for other in self.overlays_of(user) if other.folder != overlay.folder]
         had = next((content.requested for content in reversed(others) if content.requested), ())
-        return self.missing_by_name(had).wanted
+        return [wanted for wanted in self.missing_by_name(had).wanted if not self._is_in_base(wanted.package, generation)]
+
+    def _is_in_base(self, package: Approved, generation: str) -> bool:
+        _, names = self._base(generation)
+        return all(name.partition(".")[0] in names for name in package.imports)
 
     def rebuild(self, generation: str, is_cancelled: Callable[[], bool], until: float) -> list[str]:
         """Install in a new generation what every user had in an earlier one; return a line for each that could not be.

@@ -119,6 +119,11 @@ class TestARenewedEnvironment:
         assert [wanted.text for wanted in desk.to_restore("ada", NEWER)] == ["tiny"]
         assert desk.to_restore("ada", NEWER) == []
 
+    async def test_leaves_out_what_the_new_environment_has_itself(self, desk: PackageDesk, world: World, place: Place) -> None:
+        await desk.install(place, world.wanted("tiny"))
+        world.add_generation(NEWER, tiny="1.0")
+        assert desk.to_restore("ada", NEWER) == []
+
     def test_overlays_go_with_their_generation(self, desk: PackageDesk, world: World) -> None:
         world.overlay("bob", NEWER)
         assert desk.remove_orphans([GENERATION]) == [f"bob/{NEWER}"]
