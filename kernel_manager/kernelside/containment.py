@@ -21,6 +21,7 @@ from .jail import environment as process_environment
 from .jail.policy import MEBIBYTE, WORKSPACE
 from .jail.probe import Findings, Protection, probe
 from .jail_enclosure import JailEnclosure
+from .memory_note import LIMIT_VARIABLE
 from .workspace import WorkspaceLimits
 
 HOME = "/tmp/home"  # noqa: S108  (the jail's own)
@@ -145,7 +146,7 @@ def wanted_policy(demand: Demand) -> JailPolicy:
         network=demand.network,
         resolvers=_resolvers() if demand.network else "",
         home=HOME,
-        variables=_variables(),
+        variables=_variables(demand),
     )
 
 
@@ -251,7 +252,7 @@ def give_workspace(folder: str, uid: int, gid: int) -> None:
         os.close(top)
 
 
-def _variables() -> tuple[tuple[str, str], ...]:
+def _variables(demand: Demand) -> tuple[tuple[str, str], ...]:
     kept = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
     own = {
         "PATH": f"{os.path.dirname(sys.executable)}:/usr/local/bin:/usr/bin:/bin",
@@ -261,6 +262,7 @@ def _variables() -> tuple[tuple[str, str], ...]:
         "SHELL": "/bin/sh",
         "TMPDIR": "/tmp",  # noqa: S108
         "IPYTHONDIR": f"{HOME}/.ipython",
+        LIMIT_VARIABLE: str(demand.memory_mb),
     }
     return tuple(sorted({**kept, **own}.items()))
 

@@ -14,6 +14,7 @@ from ipykernel.ipkernel import IPythonKernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_client.session import Session
 
+from . import memory_note
 from .output_limits import MESSAGE_LIMIT, DisplayLimiter, encodable, left_out, shorten_content
 
 LIMITED_TYPES = {"display_data", "update_display_data", "execute_result", "clear_output"}
@@ -88,6 +89,11 @@ class ThreadbookShell(ZMQInteractiveShell):
         """Make the namespace anew."""
         super().init_user_ns()
         self.user_ns.update(getattr(self, "_provided", {}))
+
+    def showtraceback(self, exc_tuple: Any = None, *args: Any, **kwargs: Any) -> None:
+        """Show an exception; one for lack of memory says how much there is."""
+        memory_note.explain(exc_tuple[1] if exc_tuple else sys.exc_info()[1])
+        super().showtraceback(exc_tuple, *args, **kwargs)
 
 
 class ThreadbookKernel(IPythonKernel):
