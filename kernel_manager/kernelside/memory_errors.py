@@ -38,8 +38,9 @@ class MemoryErrors:
         said = str(error).rstrip(". ") or "no memory is left for this"
         peak = _status("VmHWM")
         used = f", and has used up to {peak // _MB:,} MB" if peak else ""
+        allowed = round((self._allowed or 0) / _MB)
         return (
-            f"{said}. This kernel may allocate {(self._allowed or 0) // _MB:,} MB{used}; its variables are kept: "
+            f"{said}. This kernel may allocate {allowed:,} MB (KERNEL_MEMORY_MB){used}; its variables are kept: "
             "free what you no longer need with del, or work in smaller pieces"
         )
 

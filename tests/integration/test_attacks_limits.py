@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -59,6 +60,25 @@ def test_a_bomb_is_an_error_and_the_state_is_kept(attacker: Attacker, code: str,
     assert attacker.sees("kept + 1") == 42
 
 
+def test_a_memory_error_names_the_peak_and_the_limit(attacker: Attacker) -> None:
+    result = attacker.run("x = b'x' * (100 << 20)\ny = bytearray(10**9)")
+    said = re.search(r"may allocate (\d+) MB \(KERNEL_MEMORY_MB\), and has used up to (\d+) MB", result["cause"])
+    assert said is not None, result["cause"]
+    assert (int(said[1]), 100 < int(said[2]) < 400) == (192, True)
+    result = attacker.run("import numpy\nnumpy.ones((10**5, 10**5))")
+    assert "Unable to allocate" in result["cause"]
+    assert "KERNEL_MEMORY_MB" in "".join(result["outputs"][0]["traceback"])
+
+
+def test_at_the_limit_the_kernel_dies_of_it_on_evidence(attacker: Attacker) -> None:
+    result = attacker.run(
+        "import mmap\nx = []\nwhile True:\n    x.append(mmap.mmap(-1, 8 << 20))\n    x[-1].write(b'x' * (8 << 20))"
+    )
+    assert (result["status"], result["state_lost"]) == ("died", True)
+    assert result["cause"].startswith("out of memory")
+    assert attacker.sees("1 + 1") == 2
+
+
 # Each may end its own kernel, for a reason that is told.
 _FATAL: list[Any] = [
     pytest.param("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL", id="SIGKILL to itself"),
@@ -104,10 +124,6 @@ _OUT_OF_MEMORY: list[Any] = [
         "    with open(f'/dev/shm/{n}' if n % 2 else f'/tmp/{n}', 'wb') as file: attempt(file.write, bytes(7 << 20))\n"
         "for _ in range(4):\n    if os.fork() == 0:\n        x = b'x' * (70 << 20); time.sleep(60)\ntime.sleep(60)",
         id="in files in memory and children",
-    ),
-    pytest.param(
-        "import mmap\nx = []\nwhile True:\n    x.append(mmap.mmap(-1, 8 << 20))\n    x[-1].write(b'x' * (8 << 20))",
-        id="in shared memory",
     ),
 ]
 

@@ -677,3 +677,36 @@ async def test_a_cell_whose_kernel_is_gone_as_well_ends_at_once(resumed: Stage) 
     resumed.run.resume("theirs", deadline_hit=False)
     result = await resumed.result()
     assert (result.status, result.outputs[0]["text"], result.duration_s) == ("died", "early\n", 2)
+
+
+# What nothing stops.
+
+
+async def test_no_question_stops_the_wall_clock(sent: Stage) -> None:
+    sent.busy()
+    sent.asks()
+    await sent.time.pass_by(3600)
+    assert sent.kernel.asked[-1][:2] == ("arm", 0)
+    sent.fails("KeyboardInterrupt", "")
+    sent.idle()
+    result = await sent.result()
+    assert result.status == "timeout"
+    assert "CODE_WALL_TIMEOUT" in (result.cause or "")
+
+
+async def test_a_cell_that_never_begins_is_bounded_by_the_wall_clock(sent: Stage) -> None:
+    await sent.time.pass_by(3599)
+    assert ("arm", 0, sent.run._limits.grace) not in sent.kernel.asked
+    await sent.time.pass_by(1)
+    assert ("arm", 0, sent.run._limits.grace) in sent.kernel.asked
+
+
+async def test_a_cell_that_filled_the_working_folder_is_told_so(sent: Stage) -> None:
+    sent.busy()
+    assert sent.kernel.on_limit is not None
+    sent.kernel.on_limit("workspace")
+    sent.fails("KeyboardInterrupt", "")
+    sent.idle()
+    result = await sent.result()
+    assert (result.status, result.state_lost) == ("error", False)
+    assert "WORKSPACE_MB" in (result.cause or "")
