@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import json
 import logging
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
@@ -27,6 +26,7 @@ from kernel_manager.sessions.host import KernelSource
 from kernel_manager.sessions.lock import SessionLock
 from kernel_manager.sessions.owner import Owner
 from kernel_manager.sessions.places import DataFolder, SessionPlaces
+from kernel_manager.tree import remove_tree, size_of_tree
 
 logger = logging.getLogger(__name__)
 
@@ -221,8 +221,8 @@ class Housekeeping:
             if not leaving.name.startswith(_LEAVING):
                 # under another name it cannot be taken for a session while it is half gone
                 leaving = leaving.rename(leaving.with_name(f"{_LEAVING}{leaving.name}"))
-            freed = _size_of(leaving)
-            shutil.rmtree(leaving)
+            freed = size_of_tree(leaving)
+            remove_tree(leaving)
         finally:
             lock.release()
         return freed
@@ -254,16 +254,6 @@ def _session_folders(data: DataFolder) -> Iterator[SessionPlaces]:
     for folder in sorted(data.session_folders.glob("*/*")):
         if folder.is_dir() and not folder.is_symlink():
             yield SessionPlaces(folder)
-
-
-def _size_of(folder: Path) -> int:
-    """Bytes of the files in a folder; links are not followed."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            info = path.lstat()
-            total += info.st_size if not path.is_dir() else 0
-    return total
 
 
 def _removed_if_empty(folder: Path) -> bool:

@@ -255,23 +255,29 @@ def kernel_uid(user: str) -> int:
 def give_workspace(folder: str, uid: int, gid: int) -> None:
     """Make the kernel's user the owner of its working folder, and of what older kernels left there under another one.
 
-    By descriptor and without following links; what has several names could be somebody else's, and stays as it is.
+    By descriptor and without following links; what has several names could be somebody else's, and stays as it is. So does
+    what lies too deep to be walked to.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     top = os.open(folder, flags)
     try:
         if os.fstat(top).st_uid == uid:
             return
-        for count, (_, folders, files, at) in enumerate(os.fwalk(".", dir_fd=top)):
-            for name in (*folders, *files):
-                entry = os.stat(name, dir_fd=at, follow_symlinks=False)
-                if entry.st_nlink == 1 or stat.S_ISDIR(entry.st_mode):
-                    os.chown(name, uid, gid, dir_fd=at, follow_symlinks=False)
-            if count > _MAX_CHOWNED:
-                break
+        with contextlib.suppress(RecursionError, OSError):
+            _give_all_below(top, uid, gid)
         os.fchown(top, uid, gid)
     finally:
         os.close(top)
+
+
+def _give_all_below(top: int, uid: int, gid: int) -> None:
+    for count, (_, folders, files, at) in enumerate(os.fwalk(".", dir_fd=top)):
+        for name in (*folders, *files):
+            entry = os.stat(name, dir_fd=at, follow_symlinks=False)
+            if entry.st_nlink == 1 or stat.S_ISDIR(entry.st_mode):
+                os.chown(name, uid, gid, dir_fd=at, follow_symlinks=False)
+        if count > _MAX_CHOWNED:
+            break
 
 
 def _variables() -> tuple[tuple[str, str], ...]:

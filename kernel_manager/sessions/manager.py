@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 from collections.abc import AsyncIterator
 from weakref import WeakValueDictionary
 
@@ -18,6 +17,7 @@ from kernel_manager.sessions.host import SessionHost
 from kernel_manager.sessions.names import check_id
 from kernel_manager.sessions.owner import Owner
 from kernel_manager.sessions.session import Session, SessionInfo
+from kernel_manager.tree import remove_tree
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class SessionManager:
         self._sessions.pop((session.user_id, session.session_id), None)
         await session.aclose()
         try:
-            await asyncio.to_thread(shutil.rmtree, session.folder)
+            await asyncio.to_thread(remove_tree, session.folder)
         except OSError as exc:
             raise StorageError(f"{session.folder} cannot be removed ({exc.strerror or exc}); remove it by hand") from exc
 
