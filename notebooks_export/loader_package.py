@@ -112,6 +112,15 @@ def {name}(*arguments, **options):
 """
 
 
+#: At the end of what stays of a module: loaders are also looked up by name.
+_MISSING = """\
+def __getattr__(name):
+    if name.startswith("__"):
+        raise AttributeError(name)
+    raise ImportError(f"this small load_file has loaders for the files of its bundle only; {name} is not among them")
+"""
+
+
 def sources() -> dict[str, str]:
     """The kernel's own ``load_file`` and everything that it may import of ours, by path."""
     root = resources.files("kernel_manager.kernelside")
@@ -344,7 +353,7 @@ def _rendered(part: _Module) -> str:
         first = min([statement.lineno, *(decorator.lineno for decorator in getattr(statement, "decorator_list", []))])
         bodies.append("\n".join(lines[first - 1 : statement.end_lineno]) + "\n")
     bodies += [_STUB.replace("{name}", name) for name in sorted(part.stubs)]
-    return "\n".join(['"""What the loaders of this bundle need of this module."""\n', *imports, *bodies])
+    return "\n".join(['"""What the loaders of this bundle need of this module."""\n', *imports, *bodies, _MISSING])
 
 
 def _import_text(statement: ast.stmt, used: set[str]) -> str:

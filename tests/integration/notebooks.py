@@ -51,6 +51,9 @@ def comparable(outputs: Iterable[Any]) -> list[Any]:
             last["text"] += output["text"]
         else:
             merged.append(dict(output))
+    if any(output.get("ename") == "SystemExit" for output in merged):
+        # IPython's hint goes to stderr, which a plain kernel publishes before the error or after it
+        merged.sort(key=lambda output: str(output["output_type"]))
     return [_without_differences(output) for output in merged]
 
 

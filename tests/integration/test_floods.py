@@ -25,7 +25,7 @@ def settings(settings: Settings) -> Settings:
 
 
 #: What this process may take for a flood, besides what its limits let it keep.
-SLACK = 150 * MB
+SLACK = 250 * MB
 CUT = re.compile(r"… [\d,]+ characters cut …")
 
 

@@ -30,7 +30,7 @@ replace = true
 tiny = { imports = ["tiny"] }
 needs-tiny = { imports = ["needs_tiny"] }
 space-one = { imports = ["space.one"] }
-xlrd = { imports = ["xlrd"] }
+pyxlsb = { imports = ["pyxlsb"] }
 wants-old-pandas = { imports = ["wants_old_pandas"] }
 shy-package = { imports = ["shy"] }
 pandas = { imports = ["pandas"] }
@@ -50,7 +50,8 @@ class Shop:
         make_wheel(self.wheels, "tiny")
         make_wheel(self.wheels, "needs-tiny", "import tiny\nX = tiny.__version__\n", requires=["tiny"])
         make_wheel(self.wheels, "space-one", files={"space/one/__init__.py": "X = 1\n"})
-        make_wheel(self.wheels, "xlrd", version="9.0", source="__version__ = '9.0'\nclass Book: ...\n")
+        reader = "__version__ = '9.0'\nclass Workbook: ...\ndef open_workbook(name): raise ValueError(name)\n"
+        make_wheel(self.wheels, "pyxlsb", version="9.0", source=reader)
         make_wheel(self.wheels, "wants-old-pandas", requires=["pandas<2"])
         make_wheel(self.wheels, "pandas", version="1.5.3")
         make_wheel(self.wheels, "shy-package", files={"shy.py": "X = 1\n"})
@@ -202,15 +203,15 @@ class TestAfterAFailure:
         assert result.status == "error"
 
     async def test_what_pandas_misses_is_installed_and_the_reading_repeated(self, session: Session) -> None:
-        result = await session.execute("import pandas as pd\npd.read_excel('missing.xls', engine='xlrd')")
-        assert result.installed_packages == ["xlrd"]
+        result = await session.execute("import pandas as pd\npd.read_excel('missing.xlsb', engine='pyxlsb')")
+        assert result.installed_packages == ["pyxlsb"]
         assert result.cause is not None
-        assert "xlrd" not in result.cause  # the second time, it is the file that is missing
+        assert "pyxlsb" not in result.cause  # the second time, it is the file that is missing
 
     async def test_what_load_file_needs_is_installed_and_the_loading_repeated(self, session: Session) -> None:
         await session.execute("import pandas as pd\npd.DataFrame({'a': [1]}).to_excel('a.xlsx')")
-        result = await session.execute("df = load_file('a.xlsx', engine='xlrd')")
-        assert result.installed_packages == ["xlrd"]
+        result = await session.execute("df = load_file('a.xlsx', engine='pyxlsb')")
+        assert result.installed_packages == ["pyxlsb"]
 
     async def test_the_interrupt_of_an_installation_leaves_the_error(
         self, settings: Settings, shop: Shop, tmp_path: Path

@@ -385,7 +385,7 @@ async def test_a_kernel_whose_starter_was_killed_is_found_again(session: Session
     code = f"""
         import os, signal
         from kernel_manager.execution.channels import Channels
-        Channels.open = lambda self: os.kill(os.getpid(), signal.SIGKILL)
+        Channels.open = lambda self, *_: os.kill(os.getpid(), signal.SIGKILL)
         await (await interpreter.session({session.user_id!r}, {session.session_id!r})).execute("1")
     """
     before = {folder.kernel_id for folder in kernel_folders(settings)}

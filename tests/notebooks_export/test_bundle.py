@@ -193,7 +193,7 @@ def test_the_small_load_file_works_without_this_project(tmp_path: Path) -> None:
     assert told.startswith("FileNotFoundError big.csv is not in this bundle: its 80.0 MB are too much. Put it into the folder ")
     assert "there are: big.csv, a.txt" in run_package(tmp_path, ran, TELL.format(name="no.csv"))
     (tmp_path / "b.json").write_text("{}")
-    assert "ImportError this small load_file has loaders for the files of its bundle only; load_json" in run_package(
+    assert "this small load_file has loaders for the files of its bundle only; load_json is not among them" in run_package(
         tmp_path, ran, TELL.format(name="b.json")
     )
 
