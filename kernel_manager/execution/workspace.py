@@ -6,18 +6,22 @@ The folder belongs to the code, so it is walked and changed by descriptor, witho
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from kernel_manager.execution.artifacts import shown_name
 
 #: More than this is not looked at in one go; what is over the quota goes in the next one.
 _MAX_ENTRIES = 200_000
+#: What lies deeper stays: the jail counts it, and ends a kernel that hides much there.
+_MAX_DEPTH = 64
 _MAX_NAMED = 5
 _MB = 1 << 20
 _BLOCK = 512
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,35 +69,46 @@ def over_quota(files: Iterable[WorkspaceFile], quota: WorkspaceQuota) -> list[Wo
 
 def _files_in(folder: Path) -> list[WorkspaceFile]:
     found: list[WorkspaceFile] = []
-    seen = 0
-    with suppress(OSError):
-        for place, _, names, descriptor in os.fwalk(folder, follow_symlinks=False):
-            below = os.path.relpath(place, folder)
-            for name in names:
-                seen += 1
-                if seen > _MAX_ENTRIES:
-                    return found
+    waiting, left = [""], _MAX_ENTRIES
+    while waiting:
+        below = waiting.pop()
+        with suppress(OSError), _opened(folder, below) as descriptor, os.scandir(descriptor) as entries:
+            for entry in islice(entries, left):
+                left -= 1
                 with suppress(OSError):
-                    info = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-                    path = name if below == "." else f"{below}/{name}"
-                    size = min(info.st_size, info.st_blocks * _BLOCK) if info.st_nlink == 1 else info.st_size
-                    found.append(WorkspaceFile(path, size, info.st_ctime_ns))
+                    path = f"{below}{entry.name}"
+                    if not entry.is_dir(follow_symlinks=False):
+                        found.append(_file_at(path, entry.stat(follow_symlinks=False)))
+                    elif path.count("/") < _MAX_DEPTH:
+                        waiting.append(f"{path}/")
     return found
+
+
+def _file_at(path: str, info: os.stat_result) -> WorkspaceFile:
+    size = min(info.st_size, info.st_blocks * _BLOCK) if info.st_nlink == 1 else info.st_size
+    return WorkspaceFile(path, size, info.st_ctime_ns)
 
 
 def _unlinked(folder: Path, name: str) -> bool:
     """Remove a file, wherever the code has meanwhile put its folders; return whether it went."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    *folders, last = name.split("/")
-    opened = []
+    below, slash, last = name.rpartition("/")
     try:
-        opened.append(os.open(folder, flags))
-        for part in folders:
-            opened.append(os.open(part, flags, dir_fd=opened[-1]))
-        os.unlink(last, dir_fd=opened[-1])
+        with _opened(folder, below + slash) as descriptor:
+            os.unlink(last, dir_fd=descriptor)
     except OSError:
         return False
-    finally:
-        for descriptor in opened:
-            os.close(descriptor)
     return True
+
+
+@contextmanager
+def _opened(folder: Path, below: str) -> Iterator[int]:
+    """A folder within ``folder``, by its relative path with a slash at the end; no link on the way is followed."""
+    descriptor = os.open(folder, _FOLDER)
+    try:
+        for part in below.split("/")[:-1]:
+            inner = os.open(part, _FOLDER, dir_fd=descriptor)
+            os.close(descriptor)
+            descriptor = inner
+        yield descriptor
+    finally:
+        os.close(descriptor)

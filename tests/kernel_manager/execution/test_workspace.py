@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel_manager.execution.workspace import WorkspaceFile, WorkspaceQuota, keep_within, over_quota
+from kernel_manager.tree import remove_tree
 
 KB = 1024
 
@@ -80,3 +81,21 @@ def test_what_stays_is_within_the_quota(sizes: list[int], max_files: int, max_by
     staying = [file for file in files if file not in leaving]
     assert len(staying) <= max_files
     assert sum(file.size for file in staying) <= max_bytes
+
+
+def test_a_folder_that_is_too_deep_to_be_walked_hides_nothing_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(1_500):
+        os.mkdir("d", dir_fd=at)
+        below = os.open("d", os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    for number in range(3):
+        (folder / f"{number}").write_text("x")
+    (said,) = keep_within(folder, WorkspaceQuota(max_files=1, max_bytes=1_000_000))
+    assert "removed" in said
+    assert len([path for path in folder.iterdir() if path.is_file()]) == 1
+    remove_tree(folder)
