@@ -203,7 +203,10 @@ class PackageDesk:
         return [wanted for wanted in self.missing_by_name(had).wanted if not self._is_in_base(wanted.package, generation)]
 
     def _is_in_base(self, package: Approved, generation: str) -> bool:
-        _, names = self._base(generation)
+        try:
+            _, names = self._base(generation)
+        except PackageInstallError:  # it is only about to be there
+            return False
         return all(name.partition(".")[0] in names for name in package.imports)
 
     def rebuild(self, generation: str, is_cancelled: Callable[[], bool], until: float) -> list[str]:
