@@ -97,8 +97,13 @@ class _RunningCell:
     @property
     def text(self) -> str:
         state = self.installing or f"running since <t:{int(self.since.timestamp())}:R>"
-        shown = "\n".join(text for output in self.outputs.values() if (text := output_text(output).strip("\n")))
-        return "\n".join([f"▶️ Cell {self.number} · {state}", *([fenced(shown[-SHOWN:])] if shown else [])])
+        return "\n".join([f"▶️ Cell {self.number} · {state}", *self.shown])
+
+    @property
+    def shown(self) -> list[str]:
+        """The end of what it printed so far, as a block; empty if that is nothing."""
+        text = "\n".join(text for output in self.outputs.values() if (text := output_text(output).strip("\n")))
+        return [fenced(text[-SHOWN:])] if text else []
 
 
 class TurnRendering:
@@ -116,6 +121,11 @@ class TurnRendering:
         self._question: InputWanted | None = None
         self._waiting = False
         self._ended: TurnEnded | None = None
+
+    @property
+    def cells(self) -> int:
+        """How many cells the turn has run so far."""
+        return self._cells
 
     def take(self, event: AgentEvent, now: datetime) -> None:
         """Take in an event that happened ``now``."""
@@ -137,6 +147,10 @@ class TurnRendering:
             case _:
                 self._take_remark(event)
 
+    def note_answer(self) -> None:
+        """The question of the code has its answer."""
+        self._question = None
+
     def _take_text(self, event: TextDelta | TextWithdrawn | TextEnded) -> None:
         self._waiting = False
         match event:
@@ -155,7 +169,6 @@ class TurnRendering:
             case InputWanted():
                 self._question = event
             case OutputShown(event=shown) if self._cell is not None:
-                self._question = None
                 self._cell.take(shown)
             case PackagesInstalling(line=line) if self._cell is not None:
                 self._cell.installing = f"installing · {verbatim(line, 120)}"
@@ -210,7 +223,7 @@ class TurnRendering:
 
     def _end(self, event: TurnEnded) -> None:
         if self._cell is not None:
-            self._parts.append(f"⏹️ Cell {self._cell.number} · stopped")
+            self._parts.append("\n".join([f"⏹️ Cell {self._cell.number} · stopped", *self._cell.shown]))
         self._say(self._text)
         self._text, self._cell, self._question, self._ended = "", None, None, event
 
