@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -178,14 +179,24 @@ class Conversation:
         self._view = LiveView(self.channel, rendering, make_buttons, workspace, self.service.edit_interval)
         if self._stopped:
             turn.stop()
-        begun = datetime.now(UTC)
+        begun = time.monotonic()
         try:
             async with aclosing(turn.events()) as events:
                 await self._view.follow(events)
         finally:
             self._turn = self._view = None
-            seconds = (datetime.now(UTC) - begun).total_seconds()
-            logger.info("turn of user %s in session %s: %.1f s", session.user_id, session.session_id, seconds)
+        seconds = time.monotonic() - begun
+        logger.info("turn of user %s in session %s: %.1f s", session.user_id, session.session_id, seconds)
+        if seconds > self.service.notify_after:
+            await self._notify()
+
+    async def _notify(self) -> None:
+        """Tell the owner, who may have looked away, that a turn is over: edits notify nobody."""
+        only_the_owner = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(self.place.owner_id)])
+        try:
+            await self.channel.send(f"<@{self.place.owner_id}> your turn is over.", allowed_mentions=only_the_owner)
+        except discord.HTTPException as exc:
+            logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 
 
 def file_lines(files: Sequence[Attachment]) -> list[str]:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
+NOTIFY_AFTER_S = 30.0
 #: Seconds that running turns get to end when the bot ends.
 _PATIENCE_S = 15.0
 
@@ -32,11 +33,14 @@ _PATIENCE_S = 15.0
 class Service:
     """See the module. ``agent`` is None without a language model: code runs all the same."""
 
-    def __init__(self, interpreter: Interpreter, agent: OpenAgent | None, hand_in: HandIn, edit_interval: float) -> None:
+    def __init__(
+        self, interpreter: Interpreter, agent: OpenAgent | None, hand_in: HandIn, edit_interval: float, notify_after: float
+    ) -> None:
         self.interpreter = interpreter
         self.agent = agent
         self.hand_in = hand_in
         self.edit_interval = edit_interval
+        self.notify_after = notify_after
         self.places = Places(interpreter.database)
         self._conversations: dict[int, Conversation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,11 +108,13 @@ async def open_service(
     model: ModelClient | None = None,
     download: Download = download,
     edit_interval: float = EDIT_INTERVAL_S,
+    notify_after: float = NOTIFY_AFTER_S,
 ) -> AsyncIterator[Service]:
     """Open what the bot needs on an interpreter.
 
     ``model`` takes the place of the settings' endpoint; without either, there is no agent. ``download`` gets attachments,
-    ``edit_interval`` is in seconds. Raises what :func:`~bot.agent.opening.open_agent` raises.
+    ``edit_interval`` is in seconds, and so is ``notify_after``: a longer turn ends with a mention of its owner. Raises what
+    :func:`~bot.agent.opening.open_agent` raises.
     """
     settings = interpreter.settings
     hand_in = HandIn(interpreter.files, settings.data_dir / "downloads", settings.max_file_size_mb, download)
@@ -120,6 +126,6 @@ async def open_service(
             agent = await stack.enter_async_context(open_agent(interpreter, client=model))
         except EndpointSettingsError as exc:
             logger.warning("no language model: code runs, questions are not answered (%s)", exc)
-        service = Service(interpreter, agent, hand_in, edit_interval)
+        service = Service(interpreter, agent, hand_in, edit_interval, notify_after)
         stack.push_async_callback(service.aclose)
         yield service

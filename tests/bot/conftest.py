@@ -123,14 +123,15 @@ def open_stage(shared_folder: Path, kernel_environment: Environment, own_setting
     """Open stages: ``script`` is what the model does, None for no model."""
 
     @asynccontextmanager
-    async def opened(script: Sequence[Step] | None = ()) -> AsyncIterator[Stage]:
+    async def opened(script: Sequence[Step] | None = (), *, notify_after: float = 30) -> AsyncIterator[Stage]:
         settings = make_settings(shared_folder, kernel_environment)
         model = ScriptedClient(script or ())
+        client = None if script is None else model
         cdn = Cdn()
         async with (
             open_interpreter(settings, housekeeping=False) as interpreter,
             open_service(
-                interpreter, model=None if script is None else model, download=cdn.download, edit_interval=0.02
+                interpreter, model=client, download=cdn.download, edit_interval=0.02, notify_after=notify_after
             ) as service,
             simcord.run(ThreadbookBot(service)) as env,
         ):
