@@ -7,7 +7,9 @@ import logging
 import discord
 from discord.ext import commands
 
+from bot.cogs.account import Account
 from bot.cogs.chat import Chat
+from bot.cogs.files import FilesCog
 from bot.cogs.turns import Turns
 from bot.service import Service
 from bot.views.buttons import TurnButton
@@ -38,6 +40,8 @@ class ThreadbookBot(commands.Bot):
         """Load what the bot does, before the first event."""
         await self.add_cog(Turns(self._service))
         await self.add_cog(Chat(self, self._service))
+        await self.add_cog(FilesCog(self._service))
+        await self.add_cog(Account(self._service))
         self.add_dynamic_items(TurnButton)
         await self.tree.sync()
 
