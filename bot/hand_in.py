@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import discord
+
 from bot.agent.attachments import Attachment, attached
 from bot.attachments import cleanup_attachment_files, download_attachments_batch
 from kernel_manager.errors import ThreadbookError
@@ -57,6 +59,17 @@ class HandIn:
         """Remove downloads that an earlier process left behind; return how many."""
         left = list(self.folder.glob("*")) if self.folder.is_dir() else []
         return cleanup_attachment_files({"local_path": str(path)} for path in left)
+
+
+def described(attachment: discord.Attachment) -> dict[str, Any]:
+    """Return a message's attachment as downloads know it."""
+    return {
+        "url": attachment.url,
+        "filename": attachment.filename,
+        "size": attachment.size,
+        "content_type": attachment.content_type,
+        "type": "file",
+    }
 
 
 def _failed(item: dict[str, Any], why: str) -> Attachment:

@@ -13,6 +13,7 @@ from discord.ext import commands
 from bot.cogs.errors import answer, explained
 from bot.cogs.places import DIRECT, place_of, thread_session
 from bot.conversation import Incoming
+from bot.hand_in import described
 from bot.message_code import code_blocks, code_to_run
 from bot.places import Place
 from bot.service import Service
@@ -96,7 +97,7 @@ class Chat(commands.Cog, name="Threadbook chat"):
         if reference is not None and conversation.is_question(reference) and conversation.answer(text):
             return
         cells = code_to_run(text, model=self._service.agent is not None)
-        files = tuple(_described(attachment) for attachment in message.attachments)
+        files = tuple(described(attachment) for attachment in message.attachments)
         if not text and not files:
             return
         incoming = Incoming(message.author.display_name, text, cells, files, message.created_at)
@@ -139,16 +140,6 @@ class Chat(commands.Cog, name="Threadbook chat"):
             cells = code_blocks(code) or (code,)
             taken = self._service.conversation(place, channel).add(Incoming(interaction.user.display_name, "", cells))
             await answer(interaction, "Running it." if taken else "Too much is queued here.")
-
-
-def _described(attachment: discord.Attachment) -> dict[str, Any]:
-    return {
-        "url": attachment.url,
-        "filename": attachment.filename,
-        "size": attachment.size,
-        "content_type": attachment.content_type,
-        "type": "file",
-    }
 
 
 async def _reply(message: discord.Message, text: str) -> None:
