@@ -18,7 +18,7 @@ from typing import Any
 import discord
 from discord.ui import ActionRow, Item, LayoutView, TextDisplay
 
-from bot.agent.events import AgentEvent, CodeEnded, InputWanted, TurnEnded
+from bot.agent.events import AgentEvent, CodeEnded, InputWanted, TurnEnded, Warned
 from bot.rendering import ButtonName, Files, Panel, Post, TurnRendering
 from bot.uploads import Upload
 from kernel_manager.errors import UsageError
@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 
 EDIT_INTERVAL_S = 1.5
 _LAST_TRIES = 3
+#: What Discord answers to files that it does not want.
+_REFUSED = frozenset({400, 413})
 
 #: Makes the buttons of a panel.
 MakeButtons = Callable[[Sequence[ButtonName]], Sequence[Item[Any]]]
@@ -113,8 +115,7 @@ class LiveView:
                 logger.warning("a turn could not be shown: %s", exc)
                 self._changed.set()
                 tries += over
-                over = over and tries >= _LAST_TRIES
-            if over:
+            if over and (tries >= _LAST_TRIES or not self._changed.is_set()):
                 return
             await asyncio.sleep(self._interval)
 
@@ -143,7 +144,18 @@ class LiveView:
             return await self._channel.send(view=self._layout(post), nonce=nonce, allowed_mentions=nobody)
         files = [await asyncio.to_thread(self._file, upload) for upload in post.uploads]
         found = [file for file in files if file is not None]
-        return await self._channel.send(files=found, nonce=nonce, allowed_mentions=nobody) if found else None
+        if not found:
+            return None
+        try:
+            return await self._channel.send(files=found, nonce=nonce, allowed_mentions=nobody)
+        except discord.HTTPException as exc:
+            if exc.status not in _REFUSED:
+                raise
+            # sent again, they would be refused again, and nothing after them would ever show
+            names = ", ".join(file.filename for file in found)
+            self._rendering.take(Warned(f"Discord did not take {names} ({exc.text})"), datetime.now(UTC))
+            self._changed.set()
+            return None
 
     async def _edit(self, sent: _Sent, post: Post) -> None:
         if isinstance(post, Panel) and sent.message is not None:
