@@ -61,6 +61,8 @@ class LiveView:
         self._changed = asyncio.Event()
         self._over = False
         self._lost = False
+        self._nonce = _new_nonce()
+        self._unsure = False
         self.question: InputWanted | None = None
 
     @property
@@ -113,6 +115,7 @@ class LiveView:
                 self._lost = True
             except (discord.HTTPException, OSError) as exc:
                 logger.warning("a turn could not be shown: %s", exc)
+                self._unsure = True
                 self._changed.set()
                 tries += over
             if over and (tries >= _LAST_TRIES or not self._changed.is_set()):
@@ -125,10 +128,18 @@ class LiveView:
             if number < len(self._sent) and not _can_become(self._sent[number].post, post):
                 await self._withdraw_from(number)
             if number == len(self._sent):
-                self._sent.append(_Sent(post, await self._send(post)))
+                await self._add(post)
             elif self._sent[number].post != post:
                 await self._edit(self._sent[number], post)
         await self._withdraw_from(len(wanted))
+
+    async def _add(self, post: Post) -> None:
+        sent = _Sent(post, await self._send(post))
+        self._sent.append(sent)
+        unsure, self._unsure, self._nonce = self._unsure, False, _new_nonce()
+        if unsure:
+            # what an earlier try brought there may be older than the post
+            await self._edit(sent, post)
 
     async def _withdraw_from(self, number: int) -> None:
         while len(self._sent) > number:
@@ -137,8 +148,8 @@ class LiveView:
                 await sent.message.delete()
 
     async def _send(self, post: Post) -> discord.Message | None:
-        # with the nonce, a retry after an error of Discord's posts nothing twice
-        nonce = secrets.token_hex(12)
+        # with the same nonce, a retry after an error of Discord's posts nothing twice
+        nonce = self._nonce
         nobody = discord.AllowedMentions.none()
         if isinstance(post, Panel):
             return await self._channel.send(view=self._layout(post), nonce=nonce, allowed_mentions=nobody)
@@ -182,6 +193,10 @@ class LiveView:
             logger.warning("a file that the code wrote was not sent: %s", exc)
             return None
         return discord.File(io.BytesIO(content[: upload.size]), upload.filename, description=upload.description or None)
+
+
+def _new_nonce() -> str:
+    return secrets.token_hex(12)
 
 
 def _can_become(shown: Post, wanted: Post) -> bool:
