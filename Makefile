@@ -18,8 +18,8 @@ service:
 	@$(BIN)/python -I -S tools/bootstrap.py --check 2>/dev/null \
 		|| { python=$$(sh tools/find_python.sh) && "$$python" -I tools/bootstrap.py; }
 
-run: setup ## set up what is missing and open the console
-	@exec $(BIN)/threadbook console
+run: setup ## set up what is missing and start the bot; without DISCORD_TOKEN, open the console
+	@if [ -n "$$DISCORD_TOKEN" ] || grep -qs '^ *DISCORD_TOKEN=..*' .env; then exec $(BIN)/threadbook bot; fi; exec $(BIN)/threadbook console
 
 test: setup ## set up what is missing and run the whole test suite
 	@$(BIN)/python -m pytest $(ARGS)

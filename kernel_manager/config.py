@@ -18,7 +18,9 @@ from kernel_manager.errors import SettingsError
 
 _MONGODB_SCHEMES = ("mongodb://", "mongodb+srv://")
 #: Their values may hold a password, so no error shows them.
-_SECRET = frozenset({"DATABASE_URL", "MONGODB_URI", "MONGODB_URL", "MONGODB_CONNECTION_STRING", "OPENAI_API_KEY"})
+_SECRET = frozenset(
+    {"DATABASE_URL", "DISCORD_TOKEN", "MONGODB_URI", "MONGODB_URL", "MONGODB_CONNECTION_STRING", "OPENAI_API_KEY"}
+)
 
 
 class Settings(BaseSettings):
@@ -189,6 +191,12 @@ class Settings(BaseSettings):
     )
     daily_runs_per_user: int | None = Field(
         default=None, ge=1, description="Cells that a user may have the model run in a day (UTC). Default: no limit."
+    )
+
+    discord_token: SecretStr | None = Field(default=None, description="The bot's token; without it the bot cannot start.")
+    allow_unsandboxed: bool = Field(
+        default=False,
+        description="Start the bot although kernels are not apart from this machine: whoever writes to it can reach it.",
     )
 
     @field_validator("file_expiration_hours", "session_retention_days")

@@ -30,6 +30,7 @@ def build_parser() -> OneLineParser:
         _run,
         _console,
         _chat,
+        _bot,
         _files,
         _packages,
         _sessions,
@@ -94,6 +95,17 @@ def _chat(commands: Commands[OneLineParser]) -> None:
     add_file_option(parser)
     parser.add_argument("--assistant", metavar="ID", help="who answers (default: the user's choice)")
     parser.add_argument("--json", action="store_true", help="with --once: print one JSON document instead")
+
+
+def _bot(commands: Commands[OneLineParser]) -> None:
+    add_command(
+        commands,
+        "bot",
+        "threadbook.bot:bot",
+        about="Run the Discord bot.",
+        examples=["DISCORD_TOKEN=… threadbook bot"],
+        more="exit status: 2 a setting is missing or wrong, or the sandbox does not hold; 3 Discord cannot be reached",
+    )
 
 
 def _files(commands: Commands[OneLineParser]) -> None:

@@ -9,6 +9,15 @@ MAX_HTML = 200_000
 
 def compact_table(html: str) -> str | None:
     """Return the rows of an HTML table, a line each, cells separated by ``|``; None if that is no single plain table."""
+    found = read_table(html)
+    if found is None:
+        return None
+    rows, remarks = found
+    return "\n".join([*(" | ".join(row) for row in rows), *remarks])
+
+
+def read_table(html: str) -> tuple[list[list[str]], list[str]] | None:
+    """Return the rows of an HTML table and what is written below it; None if that is no single plain table."""
     if len(html) > MAX_HTML or html.lower().count("<table") != 1:
         return None
     reader = _Rows()
@@ -16,8 +25,7 @@ def compact_table(html: str) -> str | None:
     reader.close()
     if not reader.rows or max(map(len, reader.rows)) < 2:
         return None
-    lines = [" | ".join(row) for row in reader.rows]
-    return "\n".join([*lines, *reader.remarks])
+    return reader.rows, reader.remarks
 
 
 class _Rows(HTMLParser):

@@ -165,5 +165,5 @@ def test_any_evidence_gives_one_printable_bounded_sentence(
     assert len(said) < 2_000
     assert not said.endswith(".") or last_stderr
     if said.startswith("out of memory"):
-        assert oom_kills > 0
-        assert killed_by_us is None
+        # the system's counter, or our own supervisor's
+        assert (oom_kills > 0 and killed_by_us is None) or killed_by_us == "memory"

@@ -1,0 +1,58 @@
+"""The Discord client: connects, loads the cogs, makes the commands known, and ends in good order."""
+
+from __future__ import annotations
+
+import logging
+
+import discord
+from discord.ext import commands
+
+from bot.cogs.account import Account
+from bot.cogs.chat import Chat
+from bot.cogs.files import FilesCog
+from bot.cogs.turns import Turns
+from bot.service import Service
+from bot.views.buttons import TurnButton
+
+logger = logging.getLogger(__name__)
+
+
+def make_intents(*, message_content: bool = True) -> discord.Intents:
+    """Return what the bot asks Discord for."""
+    intents = discord.Intents(guilds=True, guild_messages=True, dm_messages=True)
+    intents.message_content = message_content
+    return intents
+
+
+class ThreadbookBot(commands.Bot):
+    """The bot on a service, which it does not close."""
+
+    def __init__(self, service: Service, intents: discord.Intents | None = None) -> None:
+        super().__init__(
+            command_prefix=commands.when_mentioned,
+            help_command=None,
+            intents=intents or make_intents(),
+            allowed_mentions=discord.AllowedMentions.none(),
+        )
+        self._service = service
+
+    async def setup_hook(self) -> None:
+        """Load what the bot does, before the first event."""
+        await self.add_cog(Turns(self._service))
+        await self.add_cog(Chat(self, self._service))
+        await self.add_cog(FilesCog(self._service))
+        await self.add_cog(Account(self._service))
+        self.add_dynamic_items(TurnButton)
+        await self.tree.sync()
+
+    async def on_ready(self) -> None:
+        """Say so."""
+        logger.info("connected to Discord as %s, in %d servers", self.user, len(self.guilds))
+
+    async def on_message(self, message: discord.Message, /) -> None:
+        """There are no commands with a prefix: the cogs listen."""
+
+    async def close(self) -> None:
+        """Let running turns end and show it, then disconnect."""
+        await self._service.aclose()
+        await super().close()

@@ -1,0 +1,214 @@
+"""One place's conversation: messages queue while a turn runs, and are answered together as the next."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import discord
+
+from bot.agent.agent import Message
+from bot.agent.attachments import Attachment
+from bot.agent.turn import Turn
+from bot.direct_turn import DirectTurn
+from bot.live_view import LiveView
+from bot.markdown import verbatim
+from bot.places import Place
+from bot.rendering import ButtonName, TurnRendering
+from bot.views.buttons import TurnButton
+from kernel_manager.errors import ThreadbookError
+from kernel_manager.sessions.session import Session
+
+if TYPE_CHECKING:
+    from bot.service import Service
+
+logger = logging.getLogger(__name__)
+
+NO_MODEL = "There is no language model here: send code in a ```py block, or behind `!run`."
+#: Bytes of files in one request where Discord does not say.
+FILE_LIMIT = 10 * 2**20
+_MAX_QUEUED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What somebody sent. ``code`` are cells to run directly; without them the text is for the model."""
+
+    name: str
+    text: str
+    code: tuple[str, ...] = ()
+    attachments: tuple[dict[str, Any], ...] = ()
+    at: datetime | None = None
+
+
+@dataclass(eq=False)
+class Conversation:
+    """See the module. ``place`` is whose session it is, ``channel`` where it is shown."""
+
+    service: Service
+    place: Place
+    channel: discord.abc.Messageable
+    _queue: list[Incoming] = field(default_factory=list)
+    _worker: asyncio.Task[None] | None = None
+    _turn: Turn | DirectTurn | None = None
+    _view: LiveView | None = None
+    _stopped: bool = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn runs or waits."""
+        return self._worker is not None
+
+    def add(self, incoming: Incoming) -> bool:
+        """Have something answered, now or after the turn that runs; return whether there was room for it."""
+        if len(self._queue) >= _MAX_QUEUED:
+            return False
+        self._queue.append(incoming)
+        if self._worker is None:
+            self._worker = self.service.start(self._work(), f"conversation in {self.place.channel_id}")
+        return True
+
+    def stop(self) -> bool:
+        """Stop the turn that runs, and forget what is queued; return whether there was one."""
+        self._queue.clear()
+        self._stopped = self.busy
+        if self._turn is not None:
+            self.service.apart(self._turn.stop)
+        return self.busy
+
+    async def wait(self) -> None:
+        """Wait until nothing runs or waits any more."""
+        if self._worker is not None:
+            await asyncio.wait({self._worker})
+
+    def answer(self, text: str) -> bool:
+        """Answer what the code asks; return whether it asks anything."""
+        return self._view is not None and self.service.apart(self._view.answer, text)
+
+    @property
+    def question(self) -> str | None:
+        """What the code asks, None if it asks nothing."""
+        asked = self._view.question if self._view is not None else None
+        return None if asked is None else asked.prompt
+
+    def is_question(self, message_id: int) -> bool:
+        """Whether a message is of the turn whose code asks something."""
+        view = self._view
+        return view is not None and view.question is not None and message_id in view.message_ids
+
+    # --- the work -------------------------------------------------------------------------------------------------
+
+    async def _work(self) -> None:
+        try:
+            while self._queue:
+                self._stopped = False
+                await self._carry_out(self._next_batch())
+        finally:
+            self._worker = None
+
+    def _next_batch(self) -> list[Incoming]:
+        """What is queued and of one kind: all that is for the model, or all that is code."""
+        direct = bool(self._queue[0].code)
+        number = next((n for n, incoming in enumerate(self._queue) if bool(incoming.code) != direct), len(self._queue))
+        batch, self._queue[:] = self._queue[:number], self._queue[number:]
+        return batch
+
+    async def _carry_out(self, batch: Sequence[Incoming]) -> None:
+        try:
+            await self._answer(batch)
+        except ThreadbookError as exc:
+            await self._tell(verbatim(str(exc), 1_500))
+        except Exception:  # whoever wrote gets an answer, whatever went wrong
+            number = secrets.token_hex(4)
+            logger.exception("error %s in the conversation in channel %s", number, self.place.channel_id)
+            await self._tell(f"Something went wrong; tell the operator error {number}.")
+
+    async def _tell(self, text: str) -> None:
+        try:
+            await self.channel.send(text, allowed_mentions=discord.AllowedMentions.none())
+        except discord.HTTPException as exc:
+            logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
+
+    async def _answer(self, batch: Sequence[Incoming]) -> None:
+        session = await self.service.interpreter.session(self.place.user_id, self.place.session_id)
+        handed_in = [await self._hand_in(incoming) for incoming in batch]
+        if self._stopped:
+            return
+        cells = [code for incoming in batch for code in incoming.code]
+        agent = self.service.agent
+        if cells:
+            await self._show(session, DirectTurn(session, cells))
+        elif not any(incoming.text for incoming in batch):
+            await self._tell("\n".join(line for files in handed_in for line in file_lines(files))[:2_000])
+        elif agent is None:
+            await self._tell(NO_MODEL)
+        else:
+            messages = [
+                Message(incoming.text, incoming.name, tuple(files), incoming.at)
+                for incoming, files in zip(batch, handed_in, strict=True)
+            ]
+            await self._show(session, await agent.turn(session, messages))
+
+    async def _hand_in(self, incoming: Incoming) -> list[Attachment]:
+        if not incoming.attachments:
+            return []
+        files = await self.service.hand_in.take(self.place.user_id, incoming.attachments)
+        for file in files:
+            if file.failure is not None:
+                await self._tell(f"⚠️ {verbatim(file.name, 100)} was not taken: {verbatim(file.failure, 300)}")
+        return files
+
+    async def _show(self, session: Session, turn: Turn | DirectTurn) -> None:
+        first = len((await asyncio.to_thread(session.read_history)).cells)
+
+        rendering = TurnRendering(_file_limit(self.channel))
+
+        def make_buttons(names: Sequence[ButtonName]) -> list[TurnButton]:
+            return [TurnButton(name, session.session_id, first, rendering.cells) for name in names]
+
+        workspace: Path = session.workspace
+        self._turn = turn
+        self._view = LiveView(self.channel, rendering, make_buttons, workspace, self.service.edit_interval)
+        if self._stopped:
+            turn.stop()
+        begun = time.monotonic()
+        try:
+            async with aclosing(turn.events()) as events:
+                await self._view.follow(events)
+        finally:
+            self._turn = self._view = None
+        seconds = time.monotonic() - begun
+        logger.info("turn of user %s in session %s: %.1f s", session.user_id, session.session_id, seconds)
+        if seconds > self.service.notify_after:
+            await self._notify()
+
+    async def _notify(self) -> None:
+        """Tell the owner, who may have looked away, that a turn is over: edits notify nobody."""
+        only_the_owner = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(self.place.owner_id)])
+        try:
+            await self.channel.send(f"<@{self.place.owner_id}> your turn is over.", allowed_mentions=only_the_owner)
+        except discord.HTTPException as exc:
+            logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
+
+
+def file_lines(files: Sequence[Attachment]) -> list[str]:
+    """Return a line for each file that was taken, as its owner reads it."""
+    return [
+        f"📎 {verbatim(file.name, 100)} · `{file.file_id}` · {verbatim(file.file_type, 80)} · {file.size:,} bytes · "
+        f"`load_file({file.file_id!r})`"
+        for file in files
+        if file.file_id is not None
+    ] or ["Nothing was taken."]
+
+
+def _file_limit(channel: discord.abc.Messageable) -> int:
+    guild = getattr(channel, "guild", None)
+    return guild.filesize_limit if isinstance(guild, discord.Guild) else FILE_LIMIT

@@ -1,0 +1,70 @@
+"""A turn without a model: cells that a person wrote, one after the other, with the same events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+
+from bot.agent.cells import CellRunner
+from bot.agent.events import AgentEvent, CodeEnded, TurnEnded, TurnStatus, TurnUsage
+from bot.agent.items import ToolCall
+from bot.agent.seen import Eyes
+from bot.agent.tools import EXECUTE
+from bot.agent.turn import STOPPED
+from kernel_manager.errors import ThreadbookError
+from kernel_manager.sessions.session import Session
+
+_BLIND = Eyes(vision=False, pixels=64, characters=500)
+
+
+class DirectTurn:
+    """Runs cells until one fails. :meth:`events` is iterated once; :meth:`stop` ends it, with its end as an event."""
+
+    def __init__(self, session: Session, cells: Sequence[str]) -> None:
+        self._cells = list(cells)
+        self._queue: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
+        self._runner = CellRunner(session, _BLIND, self._emit)
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+        self._failed = False
+
+    async def events(self) -> AsyncGenerator[AgentEvent]:
+        """Run the cells and yield what happens; the last event is TurnEnded. Who stops iterating stops the turn."""
+        self._task = asyncio.create_task(self._work())
+        self._task.add_done_callback(lambda _: self._queue.put_nowait(None))
+        try:
+            while (event := await self._queue.get()) is not None:
+                yield event
+            status, reason = self._end()
+            yield TurnEnded(status, "", TurnUsage(runs=self._runner.runs, seconds=self._runner.seconds), reason)
+        finally:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+
+    def stop(self) -> None:
+        """Stop the turn; a cell that runs is interrupted."""
+        self._stopping = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end(self) -> tuple[TurnStatus, str | None]:
+        assert self._task is not None
+        if self._task.cancelled() or self._stopping:
+            return "stopped", STOPPED
+        error = self._task.exception()
+        if error is None:
+            return "completed", None
+        if isinstance(error, ThreadbookError):
+            return "failed", str(error)
+        raise error
+
+    def _emit(self, event: AgentEvent) -> None:
+        self._failed = self._failed or (isinstance(event, CodeEnded) and not event.result.ok)
+        self._queue.put_nowait(event)
+
+    async def _work(self) -> None:
+        for number, code in enumerate(self._cells, 1):
+            if self._stopping or self._failed:
+                return
+            await self._runner.run(ToolCall(f"direct_{number}", EXECUTE.name, json.dumps({"code": code})))

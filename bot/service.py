@@ -1,0 +1,131 @@
+"""What the bot's cogs share: the interpreter, the agent if there is a model, the places and their conversations."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, ParamSpec, TypeVar
+
+import discord
+
+from bot.agent.errors import EndpointSettingsError
+from bot.agent.models.protocol import ModelClient
+from bot.agent.opening import OpenAgent, open_agent
+from bot.conversation import Conversation
+from bot.hand_in import Download, HandIn, download
+from bot.live_view import EDIT_INTERVAL_S
+from bot.places import Place, Places
+from kernel_manager import Interpreter, Session
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+logger = logging.getLogger(__name__)
+
+NOTIFY_AFTER_S = 30.0
+#: Seconds that running turns get to end when the bot ends.
+_PATIENCE_S = 15.0
+
+
+class Service:
+    """See the module. ``agent`` is None without a language model: code runs all the same."""
+
+    def __init__(
+        self, interpreter: Interpreter, agent: OpenAgent | None, hand_in: HandIn, edit_interval: float, notify_after: float
+    ) -> None:
+        self.interpreter = interpreter
+        self.agent = agent
+        self.hand_in = hand_in
+        self.edit_interval = edit_interval
+        self.notify_after = notify_after
+        self.places = Places(interpreter.database)
+        self._conversations: dict[int, Conversation] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        # turns belong to the service, not to the event that happened to begin them
+        self._context = contextvars.copy_context()
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Have something done in the background for as long as the service is open."""
+        task = self.apart(asyncio.create_task, work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    def apart(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function in the service's own context, not in that of an event of Discord."""
+        return self._context.copy().run(function, *args, **kwargs)
+
+    def conversation(self, place: Place, channel: discord.abc.Messageable) -> Conversation:
+        """Return the conversation of a place."""
+        found = self._conversations.get(place.channel_id)
+        if found is None:
+            found = self._conversations[place.channel_id] = Conversation(self, place, channel)
+        return found
+
+    def running(self, channel_id: int) -> Conversation | None:
+        """Return a channel's conversation if it has one in this process."""
+        return self._conversations.get(channel_id)
+
+    async def session_of(self, place: Place) -> Session:
+        """Return the session that goes on at a place."""
+        return await self.interpreter.session(place.user_id, place.session_id)
+
+    async def reset(self, place: Place) -> Place:
+        """Stop what runs at a place and begin a new session there: fresh kernel, empty context. Files stay."""
+        if (conversation := self._conversations.pop(place.channel_id, None)) is not None:
+            conversation.stop()
+            await conversation.wait()
+        await (await self.session_of(place)).stop()
+        return await self.places.begin_anew(place)
+
+    async def end(self, channel_id: int) -> None:
+        """A channel is gone: end its kernel. The session's history stays."""
+        place = await self.places.find(channel_id)
+        if place is None:
+            return
+        if (conversation := self._conversations.pop(channel_id, None)) is not None:
+            conversation.stop()
+        await (await self.session_of(place)).stop()
+        await self.places.forget(channel_id)
+
+    async def aclose(self) -> None:
+        """Stop all turns; each gets its end shown."""
+        for conversation in self._conversations.values():
+            conversation.stop()
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=_PATIENCE_S)
+            for task in late:
+                task.cancel()
+
+
+@contextlib.asynccontextmanager
+async def open_service(
+    interpreter: Interpreter,
+    *,
+    model: ModelClient | None = None,
+    download: Download = download,
+    edit_interval: float = EDIT_INTERVAL_S,
+    notify_after: float = NOTIFY_AFTER_S,
+) -> AsyncIterator[Service]:
+    """Open what the bot needs on an interpreter.
+
+    ``model`` takes the place of the settings' endpoint; without either, there is no agent. ``download`` gets attachments,
+    ``edit_interval`` is in seconds, and so is ``notify_after``: a longer turn ends with a mention of its owner. Raises what
+    :func:`~bot.agent.opening.open_agent` raises.
+    """
+    settings = interpreter.settings
+    hand_in = HandIn(interpreter.files, settings.data_dir / "downloads", settings.max_file_size_mb, download)
+    if swept := await asyncio.to_thread(hand_in.sweep):
+        logger.info("removed %d downloads that an earlier process left behind", swept)
+    async with contextlib.AsyncExitStack() as stack:
+        agent = None
+        try:
+            agent = await stack.enter_async_context(open_agent(interpreter, client=model))
+        except EndpointSettingsError as exc:
+            logger.warning("no language model: code runs, questions are not answered (%s)", exc)
+        service = Service(interpreter, agent, hand_in, edit_interval, notify_after)
+        stack.push_async_callback(service.aclose)
+        yield service
