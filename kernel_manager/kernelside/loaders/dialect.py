@@ -116,7 +116,9 @@ def _best(lines: list[str], default: str) -> _Reading | None:
 
 
 def _evident(lines: list[str]) -> _Reading | None:
-    readings = [reading for sep in (*_SEPARATORS, WHITESPACE) if (reading := _read(lines, sep)) and _is_evident(reading)]
+    # read with one that does not occur, a text has a single column, which is evident of nothing
+    occurring = [sep for sep in _SEPARATORS if any(sep in line for line in lines)]
+    readings = [reading for sep in (*occurring, WHITESPACE) if (reading := _read(lines, sep)) and _is_evident(reading)]
     return max(readings, key=lambda reading: reading.merit, default=None)
 
 
