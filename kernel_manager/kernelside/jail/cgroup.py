@@ -169,6 +169,7 @@ class Group:
     folders: dict[str, Place]  # controller → this group's folder
     _doors: list[int] = field(default_factory=list)
     _quota: int | None = None
+    _burst: int | None = None
     _counters: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -178,7 +179,8 @@ class Group:
 
     def descriptors(self) -> list[int]:
         """What init keeps: nothing but this group's own files."""
-        return [*self._doors, *([] if self._quota is None else [self._quota]), *self._counters.values()]
+        shares = [descriptor for descriptor in (self._quota, self._burst) if descriptor is not None]
+        return [*self._doors, *shares, *self._counters.values()]
 
     def add(self, pid: int) -> None:
         """Move a process, with all its threads, into the group; its children will be born there. Only once: the doors close."""
@@ -189,8 +191,13 @@ class Group:
 
     def set_cpus(self, cpus: float) -> None:
         """Change the share of processors while the group runs; nothing happens where no controller limits it."""
-        if self._quota is not None:
-            _write_to(self._quota, _quota(self.folders["cpu"].version, cpus), "processors")
+        if self._quota is None:
+            return
+        if self._burst is not None:  # it may never be more than the quota
+            _write_to(self._burst, "0", "processors")
+        _write_to(self._quota, _quota(self.folders["cpu"].version, cpus), "processors")
+        if self._burst is not None:
+            _write_to(self._burst, str(_microseconds(cpus)), "processors")
 
     def usage(self) -> Usage:
         """Read the counters: by descriptor, which works inside the jail too, or else by path."""
@@ -258,7 +265,7 @@ class Group:
             os.close(descriptor)
         self._doors.clear()
         self._counters.clear()
-        self._quota = None
+        self._quota = self._burst = None
 
     def remove(self) -> bool:
         """Remove the group's folders; False while a process is still in it. Removed already is removed."""
@@ -306,6 +313,8 @@ def _limit(group: Group, limits: Limits) -> None:
         if place.version == 1:
             _write(f"{place.folder}/cpu.cfs_period_us", str(_PERIOD_MICROSECONDS))
         _write(f"{place.folder}/{_cpu_file(place)}", _quota(place.version, limits.cpus))
+        # what was not used in one period may be in the next: a short piece of work on two processors is not held up
+        _write_if_there(f"{place.folder}/{_burst_file(place)}", str(_microseconds(limits.cpus)))
 
 
 def _limit_memory(place: Place, memory: int) -> None:
@@ -324,9 +333,17 @@ def _cpu_file(place: Place) -> str:
     return "cpu.max" if place.version == 2 else "cpu.cfs_quota_us"
 
 
+def _burst_file(place: Place) -> str:
+    return "cpu.max.burst" if place.version == 2 else "cpu.cfs_burst_us"
+
+
 def _quota(version: int, cpus: float) -> str:
-    quota = max(int(cpus * _PERIOD_MICROSECONDS), _LEAST_QUOTA_MICROSECONDS)
-    return f"{quota} {_PERIOD_MICROSECONDS}" if version == 2 else str(quota)
+    return f"{_microseconds(cpus)} {_PERIOD_MICROSECONDS}" if version == 2 else str(_microseconds(cpus))
+
+
+def _microseconds(cpus: float) -> int:
+    """Of processor time in a period."""
+    return max(int(cpus * _PERIOD_MICROSECONDS), _LEAST_QUOTA_MICROSECONDS)
 
 
 _COUNTERS: Final = (
@@ -341,6 +358,8 @@ def _open(group: Group) -> None:
         group._doors.append(os.open(f"{folder}/cgroup.procs", os.O_WRONLY | os.O_CLOEXEC))
     if place := group.folders.get("cpu"):
         group._quota = os.open(f"{place.folder}/{_cpu_file(place)}", os.O_WRONLY | os.O_CLOEXEC)
+        if os.path.exists(path := f"{place.folder}/{_burst_file(place)}"):
+            group._burst = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     for name in _COUNTERS:
         counted = group.folders.get(name.partition(".")[0])
         if counted is not None and os.path.exists(path := f"{counted.folder}/{name}"):

@@ -77,7 +77,7 @@ def test_init_keeps_only_its_report_and_the_files_of_its_group(root_builder: Bui
     assert root == Path("/")
     assert {link.partition(":")[0] if link.startswith("pipe:") else link.rpartition("/")[2] for link in kept} <= {
         *("pipe", "memory.stat", "memory.max_usage_in_bytes", "memory.peak", "memory.oom_control", "memory.events"),
-        *("pids.current", "pids.events", "cpu.max", "cpu.cfs_quota_us"),
+        *("pids.current", "pids.events", "cpu.max", "cpu.cfs_quota_us", "cpu.cfs_burst_us", "cpu.max.burst"),
     }
 
 
