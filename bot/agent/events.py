@@ -79,7 +79,7 @@ class PackagesInstalling:
 
 @dataclass(frozen=True, slots=True)
 class PackagesInstalled:
-    """These distributions were installed for the code."""
+    """These distributions were installed for the code, as ``name==version``."""
 
     names: tuple[str, ...]
 

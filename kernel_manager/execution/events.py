@@ -30,7 +30,7 @@ class PackagesInstalling:
 
 @dataclass(frozen=True, slots=True)
 class PackagesInstalled:
-    """Packages were installed for the cell: those it asked for, and ``added`` as ``name==version`` with what they need."""
+    """Packages were installed for the cell, as ``name==version``: those it asked for, and ``added``, with what they need."""
 
     installed_packages: tuple[str, ...]
     added: tuple[str, ...]

@@ -21,7 +21,7 @@ _T = TypeVar("_T")
 
 
 class CellPackages:
-    """See the module. ``installed`` are the names for the result, ``notes`` are lines for its outputs."""
+    """See the module. ``installed`` is for the result, as ``name==version``; ``notes`` are lines for its outputs."""
 
     def __init__(self, desk: PackageDesk, place: Place, cell: AskedCell) -> None:
         self._desk = desk
@@ -83,7 +83,7 @@ class CellPackages:
             return True
         if done is None:
             return False
-        new = tuple(name for name in done.requested if name in done.added)
+        new = tuple(f"{name}=={done.added[name]}" for name in done.requested if name in done.added)
         if counted:
             self.installed += [name for name in new if name not in self.installed]
         if done.added:

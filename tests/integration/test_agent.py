@@ -23,7 +23,6 @@ from bot.agent.events import (
     FileWritten,
     InputWanted,
     OutputShown,
-    PackagesInstalled,
     TurnEnded,
     TurnWaiting,
     Warned,
@@ -35,11 +34,9 @@ from bot.agent.opening import open_agent
 from bot.agent.turn import FAILED, STOPPED, Turn
 from kernel_manager import Interpreter, Session, open_interpreter
 from kernel_manager.execution.events import OutputAdded
-from kernel_manager.packages.uv import PackageSource
 from kernel_manager.sessions import history as log
 from kernel_manager.sessions.history import Said
 from tests.integration.conftest import OwnSettings
-from tests.wheels import make_wheel
 
 USED = TokenUsage(100, 10)
 ANALYST = Assistant("a", "Analyst", "Analyse.")
@@ -382,24 +379,3 @@ class TestAnOpenAgent:
         assert (record["assistant_id"], record["kind"]) == ("data-analyst", "chat")
         assert client.closed is False, "whoever made the client closes it"
         assert "matplotlib" in client.requests[0].instructions, "what is installed"
-
-
-async def test_a_package_is_installed_on_the_way_and_the_model_hears_of_it(
-    own_settings_of: OwnSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wheels, approved = tmp_path / "wheels", tmp_path / "approved.toml"
-    wheels.mkdir()
-    make_wheel(wheels, "tiny")
-    approved.write_text("replace = true\n[packages]\ntiny = { imports = ['tiny'] }\n")
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "cache"))
-    source = PackageSource(("--offline", "--no-index", "--find-links", str(wheels)))
-    agent, client = agent_of([Reply("", ["import tiny\ntiny.__version__"]), repeat])
-    async with open_interpreter(own_settings_of(approved_packages=approved), source=source) as interpreter:
-        session = await interpreter.session("packed")
-        events = await events_of(agent, session)
-        await session.stop()
-    assert [event.names for event in events if isinstance(event, PackagesInstalled)] == [("tiny",)]
-    assert statuses(events) == ["ok"]
-    told = outputs_in(client.requests[-1])[-1]
-    assert "'1.0'" in told
-    assert "tiny" in told.replace("import tiny", "")

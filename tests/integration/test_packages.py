@@ -105,7 +105,7 @@ class TestBeforeACell:
         before = (await session.info()).kernel_pid
         result = await session.execute("import needs_tiny\n(x, needs_tiny.X)")
         assert value(result) == "(41, '1.0')"
-        assert result.installed_packages == ["needs-tiny"]
+        assert result.installed_packages == ["needs-tiny==1.0"]
         assert (await session.info()).kernel_pid == before
         again = await session.execute("import needs_tiny, tiny\nx")
         assert (value(again), again.installed_packages) == ("41", [])
@@ -116,7 +116,7 @@ class TestBeforeACell:
         assert kinds[:3] == [PackagesInstalling, PackagesInstalling, PackagesInstalled]
         assert kinds.index(PackagesInstalled) < kinds.index(CellStarted)
         assert events[0] == PackagesInstalling(("space-one",), "looking for space-one")
-        assert events[2] == PackagesInstalled(("space-one",), ("space-one==1.0",))
+        assert events[2] == PackagesInstalled(("space-one==1.0",), ("space-one==1.0",))
         finished = events[-1]
         assert isinstance(finished, CellFinished)
         assert value(finished.result) == "1"
@@ -136,7 +136,7 @@ class TestBeforeACell:
         result = await session.execute(f"{line}\nimport tiny\nprint(tiny.__version__)")
         assert result.status == "ok", result.cause
         assert printed(result) == "tiny 1.0 is installed\n1.0\n"
-        assert result.installed_packages == ["tiny"]
+        assert result.installed_packages == ["tiny==1.0"]
 
     async def test_such_a_line_alone_needs_no_sign_before_it(self, session: Session) -> None:
         assert printed(await session.execute("pip install tiny")) == "tiny 1.0 is installed\n"
@@ -172,15 +172,15 @@ class TestAfterAFailure:
         finished = events[-1]
         assert isinstance(finished, CellFinished)
         assert (finished.result.status, value(finished.result)) == ("ok", "1")
-        assert finished.result.installed_packages == ["shy-package"]
+        assert finished.result.installed_packages == ["shy-package==1.0"]
         assert not any(isinstance(event, OutputAdded) and event.output["output_type"] == "error" for event in events)
         cells = session.read_history().cells
-        assert [(cell.status, cell.installed_packages) for cell in cells] == [("ok", []), ("ok", ["shy-package"])]
+        assert [(cell.status, cell.installed_packages) for cell in cells] == [("ok", []), ("ok", ["shy-package==1.0"])]
 
     async def test_effects_never_happen_twice(self, session: Session) -> None:
         code = "with open('log', 'a') as log:\n    log.write('x')\n__builtins__.__import__('sh' + 'y')"
         result = await session.execute(code)
-        assert (result.status, result.installed_packages) == ("error", ["shy-package"])
+        assert (result.status, result.installed_packages) == ("error", ["shy-package==1.0"])
         assert "shy-package is installed now" in said(result.outputs)
         assert "run it again" in said(result.outputs)
         assert value(await session.execute("__builtins__.__import__('sh' + 'y').X, open('log').read()")) == "(1, 'x')"
@@ -204,14 +204,14 @@ class TestAfterAFailure:
 
     async def test_what_pandas_misses_is_installed_and_the_reading_repeated(self, session: Session) -> None:
         result = await session.execute("import pandas as pd\npd.read_excel('missing.xlsb', engine='pyxlsb')")
-        assert result.installed_packages == ["pyxlsb"]
+        assert result.installed_packages == ["pyxlsb==9.0"]
         assert result.cause is not None
         assert "pyxlsb" not in result.cause  # the second time, it is the file that is missing
 
     async def test_what_load_file_needs_is_installed_and_the_loading_repeated(self, session: Session) -> None:
         await session.execute("import pandas as pd\npd.DataFrame({'a': [1]}).to_excel('a.xlsx')")
         result = await session.execute("df = load_file('a.xlsx', engine='pyxlsb')")
-        assert result.installed_packages == ["pyxlsb"]
+        assert result.installed_packages == ["pyxlsb==9.0"]
 
     async def test_the_interrupt_of_an_installation_leaves_the_error(
         self, settings: Settings, shop: Shop, tmp_path: Path
@@ -296,7 +296,7 @@ async def test_one_by_one_kernels_have_the_packages_too(own_settings_of: OwnSett
     async with session_of(settings, shop.source, "local") as session:
         await session.execute("1")
         result = await session.execute("import tiny\ntiny.__version__")
-    assert (value(result), result.installed_packages) == ("'1.0'", ["tiny"])
+    assert (value(result), result.installed_packages) == ("'1.0'", ["tiny==1.0"])
 
 
 async def test_a_model_s_code_has_a_package_installed_on_the_way_and_the_model_is_told(shop: Shop, settings: Settings) -> None:
@@ -305,7 +305,7 @@ async def test_a_model_s_code_has_a_package_installed_on_the_way_and_the_model_i
         turn = Agent(client, AgentOptions("m")).turn(session, Message("go"), Assistant("a", "Analyst", ""))
         async with aclosing(turn.events()) as stream:
             events = [event async for event in stream]
-    assert agent_events.PackagesInstalled(("tiny",)) in events
+    assert agent_events.PackagesInstalled(("tiny==1.0",)) in events
     assert any(isinstance(event, agent_events.PackagesInstalling) for event in events)
     ended = events[-1]
     assert isinstance(ended, agent_events.TurnEnded)
