@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from .jail.descriptors import close_all_but
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
-_HIGHEST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -118,16 +119,6 @@ class NoEnclosure:
     def evidence(self) -> dict[str, Any]:
         """See :class:`Enclosure`."""
         return {}
-
-
-def close_all_but(keep: Sequence[int]) -> None:
-    """Close every descriptor that is not in ``keep``."""
-    low = 0
-    for fd in sorted(set(keep)):
-        if low < fd:  # CPython takes the empty range (0, 0) for all descriptors
-            os.closerange(low, fd)
-        low = fd + 1
-    os.closerange(low, _HIGHEST)
 
 
 def die_with_parent(parent: int) -> None:

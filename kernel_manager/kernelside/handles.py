@@ -41,11 +41,6 @@ class Pipes:
         """What the kernel needs until :meth:`become_kernel_side`."""
         return self.stdout_read, self.stdout_write, self.stderr_read, self.stderr_write, self.news_write
 
-    def keep_init_side(self) -> None:
-        """Close what only the kernel writes to."""
-        for fd in (self.stdout_write, self.stderr_write, self.news_write):
-            os.close(fd)
-
     def become_kernel_side(self) -> None:
         """Put the pipes in place of file descriptors 1 and 2."""
         os.dup2(self.stdout_write, 1)
