@@ -71,7 +71,8 @@ def test_a_memory_error_names_the_peak_and_the_limit(attacker: Attacker) -> None
 
 
 def test_at_the_limit_the_kernel_dies_of_it_on_evidence(attacker: Attacker) -> None:
-    code = "for _ in range(3):\n    if os.fork() == 0: x = b'x' * (40 << 20); time.sleep(60)\nx = b'x' * (180 << 20)\ntime.sleep(60)"
+    take = "x = b'x' * ({} << 20); time.sleep(60)"
+    code = f"for _ in range(3):\n    if os.fork() == 0: {take.format(40)}\n{take.format(180)}"
     result = attacker.run(code)
     assert (result["status"], result["state_lost"]) == ("died", True)
     assert result["cause"].startswith("out of memory")

@@ -18,7 +18,8 @@ DENY = 0x00050000 | errno.EPERM
 ABSENT = 0x00050000 | errno.ENOSYS
 WORD = st.one_of(
     st.integers(0, 2**64 - 1),
-    st.sampled_from([0, 1, 2, 3, 7, 8, 10, 16, 17, 0x21, 0x23, 0o4755, 0o100, 0o20000000, 1024, 0x5412, 0x10000000, 2**32, 2**32 + 1, 2**64 - 1]),
+    st.sampled_from([0, 1, 2, 3, 7, 8, 10, 16, 17, 0x21, 0x23, 0o4755, 0o100, 0o20000000, 1024, 0x5412, 0x10000000]),
+    st.sampled_from([2**32, 2**32 + 1, 2**64 - 1]),
 )
 ARGUMENTS = st.lists(WORD, min_size=6, max_size=6)
 MACHINES = pytest.mark.parametrize("machine", syscalls.MACHINES)
