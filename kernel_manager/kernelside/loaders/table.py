@@ -27,8 +27,7 @@ _OPEN_QUOTE = re.compile(r"EOF inside string starting at row (\d+)")
 def load_table(source: Source, **options: Any) -> Any:
     """A DataFrame. Options are those of ``pandas.read_csv``; they win over what is told from the file."""
     options.pop("compression", None)  # It is unpacked already.
-    encoding = options.pop("encoding", None)
-    encodings = (encoding,) if encoding else source.encodings()
+    encodings = (options["encoding"],) if options.get("encoding") else source.encodings()
     dialect = _dialect(source, encodings[0], options)
     frame = _read(source, encodings, {**_keywords(dialect, options), **options})
     if dialect:
@@ -64,12 +63,17 @@ def _keywords(dialect: Dialect | None, options: dict[str, Any]) -> dict[str, Any
 
 
 def _read(source: Source, encodings: tuple[str, ...], keywords: dict[str, Any]) -> Any:
-    for encoding in encodings[:-1]:
+    for encoding in encodings:
         try:
-            return _read_as(source, encoding, keywords)
+            frame = _read_as(source, encoding, keywords)
         except UnicodeDecodeError:
+            if encoding == encodings[-1]:
+                raise
             continue
-    return _read_as(source, encodings[-1], keywords)
+        if "encoding" not in keywords and (note := doubt(encoding)):
+            source.note(note)
+        return frame
+    raise AssertionError("there is always an encoding")
 
 
 def _read_as(source: Source, encoding: str, keywords: dict[str, Any]) -> Any:
@@ -81,8 +85,6 @@ def _read_as(source: Source, encoding: str, keywords: dict[str, Any]) -> Any:
         raise Unreadable("it holds no table") from exc
     except pd.errors.ParserError as exc:
         raise Unreadable(_explain(str(exc))) from exc
-    if note := doubt(encoding):
-        source.note(note)
     if not (_TYPE_OPTIONS - {"dtype"} | _PARTIAL_OPTIONS) & keywords.keys():
         return _with_digits(source, frame, {"encoding": encoding, "compression": None, **keywords})
     return frame
