@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 
+import jupytext
 import pytest
 
 from kernel_manager import ServiceError, Settings, UsageError
@@ -19,6 +20,7 @@ from notebooks_export.formats.html import POLICY, to_html
 from notebooks_export.formats.markdown import plain_text, to_markdown
 from notebooks_export.formats.percent import to_percent
 from notebooks_export.formats.sanitising import harmless
+from notebooks_export.surroundings import Requirement, Surroundings
 from tests.notebooks_export.making import FIGURE, cell, printed, session, shown
 
 HOSTILE = [
@@ -136,13 +138,26 @@ def test_text_is_shown_as_a_terminal_would_leave_it() -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["%pip install x\na = 1", "!ls\nfiles = !ls", "%%bash\nls &&\nfoo", "len?", "# %% not a cell\na = 1", "a = 1\u2028", ""],
+    ["%pip install x\na = 1", "!ls\nfiles = !ls", "%%bash\nls &&\nfoo", "len?", "cat x", "a = 1", "%%time\nf()", ""],
 )
-def test_a_script_is_python_whatever_the_magics(code: str) -> None:
-    script = to_percent(to_notebook(session(Said("user", "Ann", "line\n\nother \u2028 x"), cell(1, code, status="error"))))
+def test_a_script_is_python_whatever_the_magics_and_comes_back_as_it_was(code: str) -> None:
+    surroundings = Surroundings(requirements=(Requirement("plotly", "7.1.0"),))
+    said = Said("user", "Ann", "line\n\nother")
+    history = session(said, cell(1, code, printed("x"), status="error"), cell(2, "load_file('a')"))
+    nb = to_notebook(history, surroundings=surroundings)
+    script = to_percent(nb)
     ast.parse(script)
-    assert re.findall(r"(?m)^# %%(?: .*|$)", script) == ["# %% [markdown]", "# %% [markdown]", '# %% tags=["raises-exception"]']
-    assert "kernelspec" in script
+    back = jupytext.reads(script, "py:percent")
+    assert [(item.cell_type, item.source) for item in back.cells] == [(item.cell_type, item.source) for item in nb.cells]
+    assert [item.metadata.get("tags") for item in back.cells] == [item.metadata.get("tags") for item in nb.cells]
+    assert back.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("code", ["# %% no cell\na = 1", "a = 1\u2028", "a = 1\x0cb = 2", "# ---\n# a: b\n# ---", "f(", "\r\n\r"])
+def test_no_code_keeps_a_script_from_being_written(code: str) -> None:
+    script = to_percent(to_notebook(session(Said("user", "Ann", code), cell(1, code))))
+    assert script.count("# %%") >= 3
+    assert jupytext.reads(script, "py:percent").cells[-1].cell_type == "code"
 
 
 # Files.
