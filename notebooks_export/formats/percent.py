@@ -32,7 +32,7 @@ def _bare(nb: NotebookNode) -> NotebookNode:
 
 
 def _bare_cell(cell: NotebookNode) -> dict[str, object]:
-    outputs = {"outputs": [], "execution_count": None} if cell.cell_type == "code" else {}
+    outputs: dict[str, object] = {"outputs": [], "execution_count": None} if cell.cell_type == "code" else {}
     return {
         "id": cell.id,
         "cell_type": cell.cell_type,

@@ -221,7 +221,7 @@ async def test_an_imported_notebook_runs_up_to_a_cell_and_then_to_its_end(interp
     )
     made, imported = await import_notebook(interpreter, session.user_id, notebook_bytes(nb), "three steps.ipynb")
     assert (made.session_id, [cell.code for cell in imported.cells]) == ("three steps", ["a = 20", "a += 1\na", "a * 2"])
-    assert made.read_history().entries[0] == Said("note", "three steps.ipynb", "# About\n\nThree steps.")
+    assert made.read_history().entries[0] == Said("note", "three steps.ipynb", "# About\n\nThree steps.", imported=True)
     assert [found.number async for found in run_imported(made, up_to=2)][-1] == 2
     assert [cell.status for cell in made.read_history().cells] == ["ok", "ok", None]
     assert {found.number async for found in run_imported(made)} == {3}
