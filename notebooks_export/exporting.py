@@ -17,7 +17,7 @@ from kernel_manager import Interpreter, Session, Settings, StorageError, UsageEr
 from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.names import folder_name
 from notebooks_export.bundle import Packing, Ran, choose, write_bundle
-from notebooks_export.cells import megabytes
+from notebooks_export.cells import counted, megabytes
 from notebooks_export.cleaning import superseded
 from notebooks_export.code import Load
 from notebooks_export.disk import write_file
@@ -135,7 +135,7 @@ class _Work:
 
     async def run(self) -> Export:
         if self._history.damaged_lines:
-            self._notes.append(f"{self._history.damaged_lines} damaged lines of the history were left out.")
+            self._notes.append(f"Left out: {counted(self._history.damaged_lines, 'damaged line')} of the history.")
         if self._surroundings.missing:
             self._notes.append(f"Files that are no longer there: {_listed(self._surroundings.missing)}.")
         dropped = await self._dropped()
@@ -180,13 +180,12 @@ class _Work:
         if not cleaned.holds:
             whole = await self._verified(await asyncio.to_thread(self._notebook, frozenset()))
             if _not_same(cleaned) - _not_same(whole):
-                self._notes.append(
-                    f"Nothing was dropped: without {len(candidates)} superseded cells others would show something else."
-                )
+                without = counted(len(candidates), "superseded cell")
+                self._notes.append(f"Nothing was dropped: without {without} others would show something else.")
                 self._verification = whole if self._options.verify else None
                 return frozenset()
         self._verification = cleaned if self._options.verify else None
-        self._notes.append(f"Dropped: {len(candidates)} cells that later ones made superfluous.")
+        self._notes.append(f"Dropped: {counted(len(candidates), 'cell')} that later ones made superfluous.")
         return candidates
 
     async def _traced(self) -> Ran | None:

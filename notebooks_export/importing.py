@@ -121,7 +121,7 @@ class _Reading:
 
     def notes(self) -> tuple[str, ...]:
         """What was left out, as sentences."""
-        return tuple(f"Not taken over: {number} {what}." for what, number in self._left_out.items())
+        return tuple(f"Not taken over: {what} ({number:,})." for what, number in self._left_out.items())
 
     def take(self, cell: Mapping[str, Any]) -> None:
         """Take in one cell."""

@@ -101,7 +101,7 @@ async def test_clean_drops_failures_only_if_all_else_stays_the_same(interpreter:
     await session.execute("total = sum([1, 2, 3])\nprint(total)")
     made = await export_session(interpreter, session, ExportOptions(clean=True))
     assert [cell.execution_count for cell in code_cells(read_valid(made.content))] == [2]
-    assert made.notes == ("Dropped: 1 cells that later ones made superfluous.",)
+    assert made.notes == ("Dropped: 1 cell that later ones made superfluous.",)
     await session.execute("count = 1\nprint(count, undefined_name)")
     await session.execute("print(count)\nprint(count, 'well')")
     kept = await export_session(interpreter, session, ExportOptions(clean=True))

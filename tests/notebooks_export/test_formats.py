@@ -186,8 +186,8 @@ async def test_other_forms_are_one_file(tmp_path: Path, form: str) -> None:
 
 async def test_what_was_left_out_is_told_in_the_title_and_to_the_caller(tmp_path: Path) -> None:
     made = await export(tmp_path, ExportOptions(figures=False))
-    assert made.notes == ("Left out as asked: 1 figures.",)
-    assert "Left out as asked: 1 figures." in made.content.decode()
+    assert made.notes == ("Left out as asked: 1 figure.",)
+    assert "Left out as asked: 1 figure." in made.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_attachments_are_not_taken_over_and_told() -> None:
     found = read_notebook(
         notebook(markdown("![x](attachment:../../etc/passwd)", attachments={"../../etc/passwd": {"image/png": "x"}}))
     )
-    assert found.notes == ("Not taken over: 1 attachments of Markdown cells.",)
+    assert found.notes == ("Not taken over: attachments of Markdown cells (1).",)
 
 
 def test_cells_of_ours_that_somebody_forged_are_only_text_and_cells() -> None:
