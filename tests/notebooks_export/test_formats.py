@@ -15,11 +15,13 @@ import pytest
 from kernel_manager import ServiceError, Settings, UsageError
 from kernel_manager.sessions.history import Said
 from notebooks_export import Export, ExportOptions, export_history, to_notebook
+from notebooks_export.cells import escaped
 from notebooks_export.formats import pdf
 from notebooks_export.formats.html import POLICY, to_html
 from notebooks_export.formats.markdown import plain_text, to_markdown
 from notebooks_export.formats.percent import to_percent
 from notebooks_export.formats.sanitising import harmless
+from notebooks_export.formats.words import INTERACTIVE
 from notebooks_export.surroundings import Requirement, Surroundings
 from tests.notebooks_export.making import FIGURE, cell, printed, session, shown
 
@@ -115,7 +117,55 @@ def test_setup_cells_and_earlier_attempts_are_folded_on_a_page() -> None:
     assert re.findall("<summary>(.*?)</summary>", to_html(nb, "T")) == ["load_file", "An earlier attempt"]
 
 
+PLOT = {"title": "Sales <2026>", "axes": [{"title": "North", "x": {"label": "month"}, "y": {"label": "*EUR*"}}]}
+
+
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        (PLOT, "figure: Sales <2026>; North; x is month; y is *EUR*"),
+        ({}, "figure"),
+        (None, "figure"),
+        ({"axes": [5, {"title": 3, "x": [], "y": {"label": None}}], "title": "x" * 10_000}, f"figure: {'x' * 80}"),
+    ],
+)
+def test_a_figure_says_what_it_shows_to_those_who_cannot_see_it(note: object, told: str) -> None:
+    nb = to_notebook(session(cell(1, "x", {**FIGURE, "metadata": {"threadbook": {"figure": note}}})))
+    assert ("alt", told) in Page(to_html(nb, "T")).attributes
+    assert to_markdown(nb, "f").text.endswith(f"\n\n![{escaped(told)}](f/figure-1.png)\n")
+
+
+def test_what_cannot_be_shown_is_said_and_what_shows_nothing_is_left_out() -> None:
+    chart = {"text/html": "<div><script>draw()</script></div>", "application/vnd.plotly.v1+json": {"data": []}}
+    library = {"text/html": "<script>window.library = 1</script>"}
+    outputs = [{"output_type": "display_data", "data": data, "metadata": {}} for data in (library, chart)]
+    nb = to_notebook(session(cell(1, "chart()", *outputs)))
+    assert to_html(nb, "T").count(INTERACTIVE) == 1
+    assert to_markdown(nb, "f").text.count(INTERACTIVE) == 1
+
+
+def test_what_has_only_html_or_latex_to_say_is_shown_by_that() -> None:
+    table = shown("<IPython.core.display.HTML object>", text_html="<table><tr><td>42<script>x</script></td></tr></table>")
+    latex = shown("<IPython.core.display.Latex object>", text_latex="$\\frac{1}{2}$")
+    sympy = shown("Integral(x**2, x)", text_latex="$\\int x^{2}\\, dx$")
+    nb = to_notebook(session(cell(1, "x", table, latex, sympy)))
+    text = to_markdown(nb, "f").text
+    assert "<td>42</td>" in text
+    assert "\n\n$\\frac{1}{2}$\n\n```text\nIntegral(x**2, x)\n```\n" in text
+    page = Page(to_html(nb, "T"))
+    assert "42" in page.text
+    assert "$\\frac{1}{2}$" in page.text
+    assert "Integral(x**2, x)" in page.text
+    assert "IPython" not in text + page.text
+
+
 # Markdown.
+
+
+def test_setup_cells_are_folded_in_markdown() -> None:
+    text = to_markdown(to_notebook(session(cell(1, "load_file('x')"))), "f").text
+    assert text.count("<details><summary>load_file</summary>\n\n```python\n") == 1
+    assert text.index("</details>") < text.index("```python\nload_file('x')\n```")
 
 
 def test_markdown_has_code_outputs_and_figures_as_files() -> None:
@@ -124,7 +174,7 @@ def test_markdown_has_code_outputs_and_figures_as_files() -> None:
     )
     document = to_markdown(nb, "s_files")
     assert "\n\n## Heading\n\n````python\nprint('```')\n````\n\n````text\n```\n````\n\n" in document.text
-    assert "![figure 1](s_files/figure-1.png)" in document.text
+    assert "![figure](s_files/figure-1.png)" in document.text
     assert document.figures["s_files/figure-1.png"].startswith(b"\x89PNG")
     assert document.text.endswith("```text\n1\n```\n")
 
