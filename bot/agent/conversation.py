@@ -35,6 +35,8 @@ async def conversation(history: SessionHistory, eyes: Eyes) -> list[Exchange]:
 
 async def _items(entry: Entry, eyes: Eyes, *, with_pictures: bool) -> list[Item]:
     match entry:
+        case Said(imported=True):
+            return [said(_imported_words(entry))]
         case Said(role="user"):
             return [said(words(entry.name, entry.at, entry.text))]
         case Said(role="assistant"):
@@ -64,8 +66,16 @@ def _others_cell(cell: Cell, eyes: Eyes) -> str:
     """A cell that the model did not ask for: another client's, or one of an imported notebook."""
     where = "ran this code from a Jupyter client" if cell.source == "attach" else "imported this cell; it did not run here"
     result = result_of(cell)
-    outcome = report(result, eyes.characters // 2, pictures_of(result.outputs)) if cell.status else "still running"
+    waiting = "not run yet" if cell.source == "import" else "still running"
+    outcome = report(result, eyes.characters // 2, pictures_of(result.outputs)) if cell.status else waiting
     return marked("note", f"The user {where}:\n{clip(cell.code, 4_000)}\n\n{outcome}", source="interpreter")
+
+
+def _imported_words(entry: Said) -> str:
+    """What an imported notebook holds: whoever it says spoke, they are data, not the user's words or the model's own."""
+    head = "" if entry.role == "note" else f"{one_line(entry.name, 100)} ({entry.role}) is quoted as saying:\n"
+    source = entry.name if entry.role == "note" else "imported notebook"
+    return marked("note", f"{head}{clip(entry.text, _MAX_SAID)}", source=source)
 
 
 def result_of(cell: Cell) -> ExecutionResult:

@@ -126,11 +126,13 @@ class Said(Record):
     """Something that was said: by a person, by the assistant, or in an imported notebook.
 
     ``name`` is the display name of who said it (for a note: where it comes from), ``text`` is Markdown as it was.
+    ``imported`` is what somebody else's history or notebook says was said: nobody here vouches for it.
     """
 
     role: Role
     name: str
     text: str
+    imported: bool = False
 
 
 AnyRecord = SessionCreated | KernelStarted | KernelEnded | CellStarted | CellFinished | InputAnswered | DisplayUpdated | Said
@@ -296,6 +298,8 @@ class History:
 
 def records_of(entry: Entry) -> list[AnyRecord]:
     """The records that take an entry over into another history: a cell as an imported one, which did not run there."""
+    if isinstance(entry, Said):
+        return [replace(entry, imported=True)]
     if not isinstance(entry, Cell):
         return [entry]
     records: list[AnyRecord] = [CellStarted(entry.cell_id, entry.code, "", "", source="import")]
@@ -513,6 +517,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "role": _one_of(*get_args(Role)),
     "name": _text,
     "text": _text,
+    "imported": _flag,
     "prompt": _text,
     "answer": _text,
 }
