@@ -82,7 +82,7 @@ async def test_a_cell_that_never_ended_has_an_answer_all_the_same(history: log.H
     history.append(log.Said("user", "Ada", "and?"))
     call, output, _ = await items_of(history)
     assert isinstance(call, ToolCall)
-    assert "did not finish" in words(output)
+    assert "end of this call is not known" in words(output)
 
 
 def test_a_summary_says_what_was_asked_ran_came_out_and_was_answered() -> None:
