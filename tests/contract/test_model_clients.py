@@ -249,7 +249,7 @@ class TestOptionalParametersThatAreRefused:
         assert "temperature" not in side.sent
 
 
-FAILURES = [
+FAILURES: list[tuple[Play, type[errors.ModelError], str]] = [
     (wire.error(401, "Incorrect API key provided: sk-secret"), errors.BadKeyError, "operator has to correct OPENAI_API_KEY"),
     (wire.error(403, "Country not supported"), errors.BadKeyError, "operator"),
     (wire.error(402, "Insufficient credits"), errors.QuotaError, "operator has to add some"),
