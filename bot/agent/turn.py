@@ -52,7 +52,7 @@ class Turn:
         self._eyes = agent.options.eyes(assistant)
         self._queue: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         self._asking = Asking(agent, session, assistant, self._emit)
-        self._cells = CellRunner(session, self._eyes, self._emit)
+        self._cells = CellRunner(session, self._eyes, self._emit, "model")
         self._texts: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._stopping = False

@@ -402,7 +402,7 @@ async def test_a_crash_in_the_middle_leaves_a_call_that_gets_a_made_up_answer(se
     await session.execute("1")
     history = log.History(session.folder / "history.jsonl", lambda: session.read_history().created_at)  # type: ignore[arg-type, return-value]
     history.append(log.Said("user", "Ada", "compute"))
-    history.append(log.CellStarted("0" * 12, "long()", "m", "k"))
+    history.append(log.CellStarted("0" * 12, "long()", "m", "k", source="model"))
     agent, client = agent_of([Reply("ok")])
     await events_of(agent, session, "and?")
     assert "end of this call is not known" in outputs_in(client.requests[0])[-1]
