@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bot.agent.assistant import Assistant
 from bot.agent.budget import fixed_tokens, request_tokens, text_tokens
 from bot.agent.context import fit
-from bot.agent.errors import BrokenStreamError, ContextTooLongError
+from bot.agent.errors import BrokenStreamError, ContextTooLongError, ModelError
 from bot.agent.events import AgentEvent, TextDelta, TextWithdrawn, Warned
 from bot.agent.items import Exchange, Item, Origin, complete
 from bot.agent.models import protocol
@@ -45,7 +45,7 @@ class Asking:
         self._open: ModelRequest | None = None
         self._tokens = TokenUsage()
         self.requests = 0
-        #: What came of a reply that is not whole.
+        #: What came of a reply that is not whole; kept after a failure, for whoever saw it.
         self.unfinished_text = ""
 
     @property
@@ -56,16 +56,24 @@ class Asking:
     async def ask(self, past: Sequence[Exchange], current: Sequence[Item], *, may_call: bool) -> ReplyDone:
         """Return the model's next reply. Raises ModelError."""
         exchanges = [*past, Exchange(tuple(complete(current)))]
+        calibration = self._agent.calibration
+        most = (self._assistant.options.context_tokens or self._agent.options.context_tokens) * (1 - _FOR_ANSWER)
+        if (limit := calibration.limit(self._origin)) is not None:
+            most = min(most, limit * (1 - _FOR_ANSWER))
+        request = await self._request(exchanges, most, may_call=may_call)
         try:
-            return await self._send(await self._request(exchanges, 1.0, may_call=may_call))
+            return await self._send(request)
         except ContextTooLongError as exc:
-            logger.warning("%s; it is shortened and asked again", exc)
-            return await self._send(await self._request(exchanges, _SECOND_TRY, may_call=may_call))
+            sent = request_tokens(request) * calibration.factor(self._origin)
+            limit = calibration.too_long(self._origin, sent, exc.limit)
+            logger.warning("%s; it is shortened and asked again (about %.0f tokens were too many)", exc, sent)
+            # less than what was sent, not less than what might have been
+            smaller = min(limit * (1 - _FOR_ANSWER), sent * _SECOND_TRY)
+            return await self._send(await self._request(exchanges, smaller, may_call=may_call))
 
-    async def _request(self, exchanges: Sequence[Exchange], share: float, *, may_call: bool) -> ModelRequest:
+    async def _request(self, exchanges: Sequence[Exchange], most: float, *, may_call: bool) -> ModelRequest:
         instructions = await self._prompt()
-        wanted = (self._assistant.options.context_tokens or self._agent.options.context_tokens) * (1 - _FOR_ANSWER) * share
-        budget = wanted / self._agent.calibration.factor(self._origin) - fixed_tokens(instructions, TOOLS)
+        budget = most / self._agent.calibration.factor(self._origin) - fixed_tokens(instructions, TOOLS)
         fitted = fit(exchanges, max(budget, _SMALLEST_BUDGET))
         if fitted.steps:
             logger.info("session %s: the conversation was shortened (%s)", self._session.session_id, ", ".join(fitted.steps))
@@ -88,6 +96,16 @@ class Asking:
     async def _send(self, request: ModelRequest) -> ReplyDone:
         self.requests += 1
         self._open, self.unfinished_text = request, ""
+        try:
+            reply = await self._follow(request)
+        except ModelError:
+            self._count_broken(request)
+            self._open = None
+            raise
+        self._count(request, reply)
+        return reply
+
+    async def _follow(self, request: ModelRequest) -> ReplyDone:
         reply: ReplyDone | None = None
         async with aclosing(self._agent.client.stream(request)) as answer:
             async for event in answer:
@@ -96,14 +114,20 @@ class Asking:
                         self.unfinished_text += event.text
                         self._emit(TextDelta(event.text))
                     case ReplyRestarted():
+                        if not event.same_reply:
+                            self._count_broken(request)
                         self.unfinished_text = ""
                         self._emit(TextWithdrawn(event.delay_s, event.reason))
                     case ReplyDone():
                         reply = event
         if reply is None:
             raise BrokenStreamError("the endpoint ended its answer without an end; ask again")
-        self._count(request, reply)
         return reply
+
+    def _count_broken(self, request: ModelRequest) -> None:
+        """Count a reply that broke off after something had come of it: one that was refused cost nothing."""
+        if self.unfinished_text:
+            self._tokens += self._estimated(request, self.unfinished_text)
 
     def _count(self, request: ModelRequest, reply: ReplyDone) -> None:
         self._open, self.unfinished_text = None, ""
@@ -111,7 +135,7 @@ class Asking:
             self._tokens += self._estimated(request, reply.text)
             return
         self._tokens += reply.usage
-        if self._agent.calibration.learn(self._origin, request_tokens(request), reply.usage.input):
+        if self._agent.calibration.learn(self._origin, request, reply.usage.input):
             self._warn_of_cut(request_tokens(request), reply.usage.input)
 
     def _warn_of_cut(self, estimated: float, reported: int) -> None:

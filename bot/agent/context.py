@@ -26,6 +26,7 @@ from bot.agent.marking import clip, marked
 _SHORT_OUTPUT = 400
 _LAST_RESORTS = (4_000, 1_000, 300)
 _MAX_SUMMARIES = 200
+_GONE = Text("[the picture is not attached any more]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ def shrink_oldest_first(work: list[Exchange], budget: float, change: Callable[[I
 
 
 def without_figures(item: Item) -> Item:
-    """The item with descriptions in place of its pictures."""
+    """The item without its pictures; what an output's figures show stands in its words already."""
     if not isinstance(item, (UserMessage, ToolOutput)) or not any(isinstance(part, Image) for part in item.parts):
         return item
     return replace(item, parts=tuple(map(_described, item.parts)))
@@ -116,14 +117,16 @@ def _cut(item: Item, limit: int) -> Item:
     match item:
         case UserMessage() | ToolOutput():
             return replace(item, parts=tuple(_clipped(_described(part), limit) for part in item.parts))
-        case AssistantMessage():
+        case AssistantMessage() if len(item.text) > limit:
             return AssistantMessage(clip(item.text, limit))
+        case AssistantMessage():
+            return item  # with what its endpoint wants back
         case ToolCall() | Reasoning():
             return item
 
 
 def _described(part: Part) -> Part:
-    return part if isinstance(part, Text) else Text(f"[a figure was here: {part.description or 'no description'}]")
+    return part if isinstance(part, Text) else _GONE
 
 
 def _clipped(part: Part, limit: int) -> Part:

@@ -9,16 +9,21 @@ from datetime import datetime
 from bot.agent.items import AssistantMessage, Exchange, Item, Part, Text, ToolCall, ToolOutput, UserMessage, complete, said
 from bot.agent.marking import clip, marked, one_line
 from bot.agent.pictures import pictures_of
-from bot.agent.seen import Eyes, report, seen
+from bot.agent.seen import Eyes, images_of, report
 from bot.agent.tools import EXECUTE
 from kernel_manager.execution.result import ExecutionResult
-from kernel_manager.sessions.history import Cell, Entry, KernelEnded, Said, SessionHistory
+from kernel_manager.sessions.history import Cell, Entry, KernelEnded, Said, SessionHistory, Source
 
 #: Cells from the end whose figures a model still sees as pictures; of the others it gets the descriptions.
 RECENT_CELLS = 4
 #: Entries of the history that are looked at at all; what lies before is gone from the conversation.
 MAX_ENTRIES = 2_000
 _MAX_SAID = 60_000
+_HOW: dict[Source, str] = {
+    "run": "ran this code",
+    "attach": "ran this code from a Jupyter client",
+    "import": "imported this cell; it did not run here",
+}
 
 
 async def conversation(history: SessionHistory, eyes: Eyes) -> list[Exchange]:
@@ -52,23 +57,22 @@ async def _items(entry: Entry, eyes: Eyes, *, with_pictures: bool) -> list[Item]
 
 
 async def _cell_items(cell: Cell, eyes: Eyes, *, with_pictures: bool) -> list[Item]:
-    if cell.source != "run":
-        return [said(_others_cell(cell, eyes))]
+    result = result_of(cell)
+    images = await images_of(pictures_of(result.outputs), eyes) if with_pictures else ()
+    if cell.source != "model":
+        return [UserMessage((Text(_others_cell(cell, result, eyes, len(images))), *images))]
     call = ToolCall(f"call_{cell.cell_id}", EXECUTE.name, json.dumps({"code": cell.code}, ensure_ascii=False))
     if cell.status is None:
         return [call]
-    result = result_of(cell)
-    parts = await seen(result, eyes) if with_pictures else (Text(report(result, eyes.characters, pictures_of(result.outputs))),)
-    return [call, ToolOutput(call.call_id, parts)]
+    told = report(result, eyes.characters, pictures_of(result.outputs), len(images))
+    return [call, ToolOutput(call.call_id, (Text(told), *images))]
 
 
-def _others_cell(cell: Cell, eyes: Eyes) -> str:
-    """A cell that the model did not ask for: another client's, or one of an imported notebook."""
-    where = "ran this code from a Jupyter client" if cell.source == "attach" else "imported this cell; it did not run here"
-    result = result_of(cell)
-    waiting = "not run yet" if cell.source == "import" else "still running"
-    outcome = report(result, eyes.characters // 2, pictures_of(result.outputs)) if cell.status else waiting
-    return marked("note", f"The user {where}:\n{clip(cell.code, 4_000)}\n\n{outcome}", source="interpreter")
+def _others_cell(cell: Cell, result: ExecutionResult, eyes: Eyes, attached: int) -> str:
+    """A cell that the model did not ask for: the user's own, or one of an imported notebook."""
+    waiting = "not run yet" if cell.source == "import" else "The end is not known."
+    outcome = report(result, eyes.characters // 2, pictures_of(result.outputs), attached) if cell.status else waiting
+    return marked("note", f"The user {_HOW[cell.source]}:\n{clip(cell.code, 4_000)}\n\n{outcome}", source="interpreter")
 
 
 def _imported_words(entry: Said) -> str:

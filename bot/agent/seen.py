@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.agent.items import Part, Text
+from bot.agent.items import Image, Part, Text
 from bot.agent.marking import clip, marked, one_line
 from bot.agent.pictures import Picture, for_model, picture_of, pictures_of
 from bot.agent.tables import compact_table
@@ -33,11 +33,14 @@ class Eyes:
 async def seen(result: ExecutionResult, eyes: Eyes) -> tuple[Part, ...]:
     """Return what the model gets to see of a result."""
     pictures = pictures_of(result.outputs)
-    shown = []
-    for picture in pictures[: eyes.pictures] if eyes.vision else ():
-        if (image := await for_model(picture, eyes.pixels)) is not None:
-            shown.append(image)
-    return (Text(report(result, eyes.characters, pictures, len(shown))), *shown)
+    images = await images_of(pictures, eyes)
+    return (Text(report(result, eyes.characters, pictures, len(images))), *images)
+
+
+async def images_of(pictures: Sequence[Picture], eyes: Eyes) -> tuple[Image, ...]:
+    """Return the pictures that go to the model as images: the first ones, if it sees."""
+    found = [await for_model(picture, eyes.pixels) for picture in (pictures[: eyes.pictures] if eyes.vision else ())]
+    return tuple(image for image in found if image is not None)
 
 
 def report(result: ExecutionResult, limit: int, pictures: Sequence[Picture] = (), attached: int = 0) -> str:

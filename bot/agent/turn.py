@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING
+import secrets
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from bot.agent.asking import Asking
 from bot.agent.assistant import Assistant
@@ -21,7 +23,7 @@ from bot.agent.models.protocol import ReplyDone
 from bot.agent.prompt import variables_note
 from bot.agent.tools import EXECUTE, LIST_FILES, unknown_tool
 from bot.agent.user_files import file_lines
-from kernel_manager.errors import StorageError, ThreadbookError
+from kernel_manager.errors import ThreadbookError
 from kernel_manager.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -50,7 +52,7 @@ class Turn:
         self._eyes = agent.options.eyes(assistant)
         self._queue: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         self._asking = Asking(agent, session, assistant, self._emit)
-        self._cells = CellRunner(session, self._eyes, self._emit)
+        self._cells = CellRunner(session, self._eyes, self._emit, "model")
         self._texts: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -78,7 +80,12 @@ class Turn:
             task.exception()  # who has stopped listening does not want to know
 
     def stop(self) -> None:
-        """Stop the turn; its events end with TurnEnded when the cell that was running has been interrupted."""
+        """Stop the turn; its events end with TurnEnded when the cell that was running has been interrupted.
+
+        Stopping once more changes nothing: a second cancellation would cut the end short.
+        """
+        if self._stopping:
+            return
         self._stopping = True
         # one that has not begun to work sees the flag: cancelled before its first step, it would end without a word
         if self._task is not None and self._working:
@@ -111,16 +118,20 @@ class Turn:
             self._note(FAILED)
             status, reason = "failed", str(exc)
         finally:
-            # shielded: what was used is used, however the turn ends
-            await asyncio.shield(asyncio.ensure_future(self._write_usage()))
+            self._working = False
+            await _to_its_end(self._write_usage())  # what was used is used, however the turn ends
         self._emit(TurnEnded(status, "\n\n".join(self._texts), self._used(), reason))
 
     async def _answer(self) -> tuple[TurnStatus, str | None]:
         book = self._agent.usage
         if book is not None and (refusal := await book.refusal(self._session.user_id)) is not None:
             return "limit", refusal
+        # before the history is read: a cell that outlived its service gets its end there
+        held = await self._session.variables()
         past = await conversation(await asyncio.to_thread(self._session.read_history), self._eyes)
         current = await self._take_messages()
+        if held is not None:
+            current.append(said(variables_note(held)))
         await self._rounds(past, current)
         return "completed", None
 
@@ -133,8 +144,6 @@ class Turn:
             self._session.say("user", message.name, message.text + listed)
             told = words(message.name, message.at or self._agent.clock(), message.text)
             items.append(UserMessage((Text(told), *await shown(message.attachments, self._eyes))))
-        if (held := await self._session.variables()) is not None:
-            items.append(said(variables_note(held)))
         return items
 
     async def _rounds(self, past: list[Exchange], current: list[Item]) -> None:
@@ -144,10 +153,10 @@ class Turn:
             if last and number > 1:
                 self._emit(Warned(f"the limit of {rounds} rounds is reached, so the model has to answer now"))
                 current.append(said(marked("note", _LAST_ROUND, source="interpreter")))
-            reply = await self._asking.ask(past, current, may_call=not last or rounds == 1)
+            reply = with_new_ids(await self._asking.ask(past, current, may_call=not last), current)
             current += reply.items
             self._take_text(reply)
-            if not reply.calls or (last and rounds > 1):
+            if not reply.calls or last:
                 self._judge_end(reply)
                 return
             for place, call in enumerate(reply.calls):
@@ -204,8 +213,31 @@ class Turn:
             return
         try:
             await self._agent.usage.add(self._session.user_id, used, assistant_id=self._assistant.assistant_id)
-        except (ThreadbookError, StorageError) as exc:
+        except ThreadbookError as exc:
             logger.warning("the usage of a turn was not written down: %s", exc)
+
+
+def with_new_ids(reply: ReplyDone, before: Sequence[Item]) -> ReplyDone:
+    """Return the reply with other ids for calls whose ids came before: some endpoints count from 0 in every reply."""
+    taken = {item.call_id for item in before if isinstance(item, ToolCall)}
+    items: list[Item] = []
+    for item in reply.items:
+        if isinstance(item, ToolCall):
+            if item.call_id in taken:
+                item = replace(item, call_id=f"call_{secrets.token_hex(6)}")
+            taken.add(item.call_id)
+        items.append(item)
+    return replace(reply, items=tuple(items))
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do it, also if the task is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _told(call: ToolCall, text: str) -> ToolOutput:

@@ -32,8 +32,9 @@ MAX_NAME = 200
 #: The longest prompt and the longest answer of one :class:`InputAnswered`, in characters.
 MAX_ANSWER = 10_000
 
-#: ``run``: by this service. ``attach``: by another Jupyter client. ``import``: taken over from a notebook, not run here.
-Source = Literal["run", "attach", "import"]
+#: ``run``: by this service, for a person. ``model``: for a model. ``attach``: by another Jupyter client.
+#: ``import``: taken over from a notebook, not run here.
+Source = Literal["run", "model", "attach", "import"]
 #: ``note`` is text that nobody said in this conversation: the Markdown of an imported notebook, for example.
 Role = Literal["user", "assistant", "note"]
 

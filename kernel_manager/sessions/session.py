@@ -176,11 +176,13 @@ class Session:
         timeout: float | None = None,  # noqa: ASYNC109  (the kernel's supervisor keeps it, not the caller's event loop)
         files: Sequence[Path] = (),
         cell_id: str | None = None,
+        source: log.Source = "run",
     ) -> AsyncGenerator[Event]:
         """Run a cell and yield its events as they come; the last one is CellFinished.
 
         ``files`` are put where ``load_file`` finds them, first. ``timeout`` is in seconds. ``cell_id`` is that of an
-        imported cell that runs now. Who stops iterating interrupts the cell; the session stays usable.
+        imported cell that runs now, ``source`` tells the history for whom it runs. Who stops iterating interrupts the cell;
+        the session stays usable.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -188,7 +190,7 @@ class Session:
             if queue.qsize() < _QUEUE_LIMIT or not isinstance(event, (OutputReplaced, DisplayUpdated)):
                 queue.put_nowait(event)
 
-        cell = self._ask(AskedCell(code, timeout, files, emit, cell_id))
+        cell = self._ask(AskedCell(code, timeout, files, emit, cell_id, source))
         cell.task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -317,7 +319,7 @@ class Session:
         kernel, channels = self._kernel.connection()
         run = sending.new_run(kernel, channels)
         noted = RunningCell(sending.cell_id, run.msg_id, kernel.folder.kernel_id, sending.limits.timeout)
-        self._cell_log.began(noted, sending.cell.code)
+        self._cell_log.began(noted, sending.cell.code, sending.cell.source)
         return await sending.send()
 
     async def _settle_kernel(self, *, told: bool) -> None:

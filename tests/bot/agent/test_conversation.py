@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from PIL import Image as Pillow
 
 from bot.agent.conversation import conversation, summary
-from bot.agent.items import AssistantMessage, Exchange, Item, ToolCall, ToolOutput, UserMessage, said, text_of
+from bot.agent.items import AssistantMessage, Exchange, Image, Item, Text, ToolCall, ToolOutput, UserMessage, said, text_of
 from bot.agent.prompt import Surroundings, system_prompt, variables_note
 from bot.agent.seen import Eyes
 from kernel_manager.execution.result import ExecutionResult
@@ -24,7 +27,7 @@ def history(tmp_path: Path) -> log.History:
     return log.History(tmp_path / "history.jsonl", lambda: AT)
 
 
-def run(history: log.History, number: int, printed: str = "out", source: log.Source = "run") -> None:
+def run(history: log.History, number: int, printed: str = "out", source: log.Source = "model") -> None:
     cell_id = f"{number:012x}"
     output = {"output_type": "stream", "name": "stdout", "text": printed}
     history.append(log.CellStarted(cell_id, f"step_{number}()", "m", "k", source=source))
@@ -61,7 +64,10 @@ async def test_an_exchange_begins_with_each_message_of_a_person(history: log.His
     assert [len(exchange.items) for exchange in await conversation(history.read(), Eyes())] == [2, 2, 2, 2]
 
 
-@pytest.mark.parametrize(("source", "told"), [("attach", "from a Jupyter client"), ("import", "it did not run here")])
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [("run", "The user ran this code"), ("attach", "from a Jupyter client"), ("import", "it did not run here")],
+)
 async def test_what_others_ran_is_told_as_theirs(history: log.History, source: log.Source, told: str) -> None:
     run(history, 1, source=source)
     (item,) = await items_of(history)
@@ -91,6 +97,19 @@ async def test_an_imported_cell_that_never_ran_is_told_so(history: log.History) 
     assert words(item).endswith("x = 1\n\nnot run yet\n</note>")
 
 
+async def test_a_figure_of_the_user_s_own_cell_is_seen(history: log.History) -> None:
+    stream = io.BytesIO()
+    Pillow.new("RGB", (9, 9)).save(stream, "PNG")
+    figure = {"output_type": "display_data", "data": {"image/png": base64.b64encode(stream.getvalue()).decode()}, "metadata": {}}
+    history.append(log.CellStarted("0" * 12, "plot()", "m", "k"))
+    history.append(log.CellFinished.of("0" * 12, ExecutionResult("ok", 1, [figure]), {}))
+    (exchange,) = await conversation(history.read(), Eyes(vision=True))
+    (message,) = exchange.items
+    assert isinstance(message, UserMessage)
+    assert [type(part) for part in message.parts] == [Text, Image]
+    assert "attached as an image" in text_of(message.parts)
+
+
 async def test_a_kernel_s_end_and_notes_are_told(history: log.History) -> None:
     history.append(log.KernelEnded("k", "out of memory", state_lost=True))
     history.append(log.Said("note", "Threadbook", "stopped"))
@@ -100,11 +119,11 @@ async def test_a_kernel_s_end_and_notes_are_told(history: log.History) -> None:
 
 
 async def test_a_cell_that_never_ended_has_an_answer_all_the_same(history: log.History) -> None:
-    history.append(log.CellStarted("0" * 12, "x", "m", "k"))
+    history.append(log.CellStarted("0" * 12, "x", "m", "k", source="model"))
     history.append(log.Said("user", "Ada", "and?"))
     call, output, _ = await items_of(history)
     assert isinstance(call, ToolCall)
-    assert "did not finish" in words(output)
+    assert "end of this call is not known" in words(output)
 
 
 def test_a_summary_says_what_was_asked_ran_came_out_and_was_answered() -> None:
