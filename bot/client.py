@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import discord
 from discord.ext import commands
@@ -24,15 +25,21 @@ def make_intents(*, message_content: bool = True) -> discord.Intents:
     return intents
 
 
-class ThreadbookBot(commands.Bot):
-    """The bot on a service, which it does not close."""
+class ThreadbookBot(commands.AutoShardedBot):
+    """The bot on a service, which it does not close.
 
-    def __init__(self, service: Service, intents: discord.Intents | None = None) -> None:
+    ``shards`` is the number of its connections to Discord; 0: as many as Discord recommends. Other ``options`` are those of
+    :class:`discord.Client`.
+    """
+
+    def __init__(self, service: Service, intents: discord.Intents | None = None, *, shards: int = 0, **options: Any) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
             intents=intents or make_intents(),
             allowed_mentions=discord.AllowedMentions.none(),
+            shard_count=shards or None,
+            **options,
         )
         self._service = service
 

@@ -27,7 +27,9 @@ from kernel_manager.files.inside import open_inside
 logger = logging.getLogger(__name__)
 
 EDIT_INTERVAL_S = 1.5
-_LAST_TRIES = 3
+#: Tries to show the end of a turn. They come further and further apart: an outage of Discord's may last a quarter of an hour.
+_LAST_TRIES = 22
+_LONGEST_DELAY = 32
 #: What Discord answers to files that it does not want.
 _REFUSED = frozenset({400, 413})
 
@@ -120,7 +122,7 @@ class LiveView:
                 tries += over
             if over and (tries >= _LAST_TRIES or not self._changed.is_set()):
                 return
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(self._interval * min(2**tries, _LONGEST_DELAY))
 
     async def _update(self) -> None:
         wanted = self._rendering.posts()

@@ -29,7 +29,7 @@ _SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 class Chat(commands.Cog, name="Threadbook chat"):
     """See the module."""
 
-    def __init__(self, bot: commands.Bot, service: Service) -> None:
+    def __init__(self, bot: commands.Bot | commands.AutoShardedBot, service: Service) -> None:
         self._bot = bot
         self._service = service
 
