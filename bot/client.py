@@ -32,7 +32,7 @@ class ThreadbookBot(commands.AutoShardedBot):
     :class:`discord.Client`.
     """
 
-    def __init__(self, service: Service, intents: discord.Intents | None = None, *, shards: int = 0, **options: Any) -> None:
+    def __init__(self, service: Service, intents: discord.Intents | None = None, *, shards: int = 1, **options: Any) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,

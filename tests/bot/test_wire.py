@@ -70,7 +70,7 @@ def open_wire(
             ) as service,
         ):
             reach(server, monkeypatch)
-            async with ThreadbookBot(service, guild_ready_timeout=0.05) as bot:
+            async with ThreadbookBot(service, shards=0, guild_ready_timeout=0.05) as bot:
                 running = asyncio.create_task(bot.start(TOKEN))
                 await until(lambda: bot.is_ready() or running.done())
                 yield Wire(server, service, bot, model, user, channel)
