@@ -8,12 +8,8 @@ from typing import Any
 import discord
 from discord.ext import commands
 
-from bot.cogs.account import Account
-from bot.cogs.chat import Chat
-from bot.cogs.files import FilesCog
-from bot.cogs.turns import Turns
+from bot.cogs.roster import DYNAMIC_ITEMS, make_cogs
 from bot.service import Service
-from bot.views.buttons import TurnButton
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +41,9 @@ class ThreadbookBot(commands.AutoShardedBot):
 
     async def setup_hook(self) -> None:
         """Load what the bot does, before the first event."""
-        await self.add_cog(Turns(self._service))
-        await self.add_cog(Chat(self, self._service))
-        await self.add_cog(FilesCog(self._service))
-        await self.add_cog(Account(self._service))
-        self.add_dynamic_items(TurnButton)
+        for cog in make_cogs(self, self._service):
+            await self.add_cog(cog)
+        self.add_dynamic_items(*DYNAMIC_ITEMS)
         await self.tree.sync()
 
     async def on_ready(self) -> None:

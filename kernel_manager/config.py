@@ -54,6 +54,12 @@ class Settings(BaseSettings):
     mongodb_collection_name: str = Field(
         default="app_config", min_length=1, max_length=120, description="MongoDB's collection for the stored configuration."
     )
+    mongodb_collection_prefix: str | None = Field(
+        default=None,
+        max_length=60,
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="Begins the name of each of MongoDB's collections, where an application has its own in the same database.",
+    )
     environment_profile: Literal["minimal", "full"] = Field(
         default="full",
         description="What the kernel environment has from the start: what most sessions use, or all that load_file can open too.",

@@ -178,7 +178,7 @@ async def open_interpreter(
 
     pool = KernelPool(settings, data, runtime, environment_root, packages, clock)
     async with contextlib.AsyncExitStack() as stack:
-        records = database_of(settings, clock) if database is None else adopted(database, clock)
+        records = _database_of(settings, database, clock)
         if database is None:
             stack.push_async_callback(records.close)
         files = _files_of(settings, data, runtime, records, clock)
@@ -194,6 +194,12 @@ async def open_interpreter(
             renewal = Renewal(environments, packages, settings.environment_renewal_days, manager.quiet_for, clock)
             await stack.enter_async_context(renewal.running())
         yield Interpreter(settings, manager, environments, pool, files, records, rounds, packages)
+
+
+def _database_of(settings: Settings, database: Any, clock: Callable[[], datetime]) -> Database:
+    if database is None:
+        return database_of(settings, clock)
+    return adopted(database, clock, prefix=settings.mongodb_collection_prefix or "")
 
 
 def _files_of(
