@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import discord
@@ -10,8 +9,6 @@ from discord.ext import commands
 
 from bot.cogs.roster import DYNAMIC_ITEMS, make_cogs
 from bot.service import Service
-
-logger = logging.getLogger(__name__)
 
 
 def make_intents(*, message_content: bool = True) -> discord.Intents:
@@ -45,10 +42,6 @@ class ThreadbookBot(commands.AutoShardedBot):
             await self.add_cog(cog)
         self.add_dynamic_items(*DYNAMIC_ITEMS)
         await self.tree.sync()
-
-    async def on_ready(self) -> None:
-        """Say so."""
-        logger.info("connected to Discord as %s, in %d servers", self.user, len(self.guilds))
 
     async def on_message(self, message: discord.Message, /) -> None:
         """There are no commands with a prefix: the cogs listen."""

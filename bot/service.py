@@ -16,6 +16,7 @@ from bot.agent.models.protocol import ModelClient
 from bot.agent.opening import OpenAgent, open_agent
 from bot.conversation import Conversation
 from bot.hand_in import Download, HandIn, download
+from bot.journal import Journal, LeftTurn
 from bot.live_view import EDIT_INTERVAL_S
 from bot.places import Place, Places
 from kernel_manager import Interpreter, Session
@@ -42,6 +43,8 @@ class Service:
         self.edit_interval = edit_interval
         self.notify_after = notify_after
         self.places = Places(interpreter.database)
+        self.journal = Journal(interpreter.settings.data_dir / "bot" / "turns")
+        self._left_turns = self.journal.left()
         self._conversations: dict[int, Conversation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # turns belong to the service, not to the event that happened to begin them
@@ -68,6 +71,11 @@ class Service:
     def running(self, channel_id: int) -> Conversation | None:
         """Return a channel's conversation if it has one in this process."""
         return self._conversations.get(channel_id)
+
+    def take_left_turns(self) -> list[LeftTurn]:
+        """Return the turns that an earlier process was killed in, once."""
+        left, self._left_turns = self._left_turns, []
+        return left
 
     async def session_of(self, place: Place) -> Session:
         """Return the session that goes on at a place."""

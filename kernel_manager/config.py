@@ -200,6 +200,9 @@ class Settings(BaseSettings):
     )
 
     discord_token: SecretStr | None = Field(default=None, description="The bot's token; without it the bot cannot start.")
+    discord_shards: int = Field(
+        default=0, ge=0, le=10_000, description="Connections to Discord; 0: as many as Discord recommends for this bot."
+    )
     allow_unsandboxed: bool = Field(
         default=False,
         description="Start the bot although kernels are not apart from this machine: whoever writes to it can reach it.",

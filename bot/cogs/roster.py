@@ -10,6 +10,7 @@ from discord.ui import DynamicItem
 from bot.cogs.account import Account
 from bot.cogs.chat import Chat
 from bot.cogs.files import FilesCog
+from bot.cogs.operation import Operation
 from bot.cogs.turns import Turns
 from bot.service import Service
 from bot.views.buttons import TurnButton
@@ -19,4 +20,4 @@ DYNAMIC_ITEMS: tuple[type[DynamicItem[Any]], ...] = (TurnButton,)
 
 def make_cogs(bot: commands.Bot | commands.AutoShardedBot, service: Service) -> list[commands.Cog]:
     """Return new cogs for a bot."""
-    return [Turns(service), Chat(bot, service), FilesCog(service), Account(service)]
+    return [Turns(service), Chat(bot, service), FilesCog(service), Account(service), Operation(bot, service)]
