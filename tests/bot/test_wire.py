@@ -57,7 +57,7 @@ def open_wire(
         server.shards = shards
         guild = server.add_guild()
         user, channel = server.add_user("ada"), server.add_channel(guild)
-        local = Source(hosts=frozenset({"127.0.0.1"}), schemes=frozenset({"http"}), private=True)
+        local = Source(hosts=frozenset({"127.0.0.1"}), schemes=frozenset({"http"}), own=frozenset({"127.0.0.1"}))
         settings = make_settings(shared_folder, kernel_environment)
         async with (
             server.serving(),
