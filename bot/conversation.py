@@ -21,6 +21,7 @@ from bot.agent.turn import Turn
 from bot.direct_turn import DirectTurn
 from bot.journal import LeftTurn
 from bot.live_view import LiveView
+from bot.logs import about
 from bot.markdown import verbatim
 from bot.places import Place
 from bot.rendering import ButtonName, TurnRendering
@@ -187,8 +188,11 @@ class Conversation:
         if begun is None:
             history = await asyncio.to_thread(session.read_history)
             begun = len(history.entries), len(history.cells)
-        async with self.service.journal.noting(self.place.channel_id, session.user_id, session.session_id, *begun):
-            await self._follow(session, turn, begun[1])
+        fields = {"user": session.user_id, "session": session.session_id, "turn": secrets.token_hex(4)}
+        journal = self.service.journal
+        with about(**fields):
+            async with journal.noting(self.place.channel_id, session.user_id, session.session_id, *begun):
+                await self._follow(session, turn, begun[1])
 
     async def _follow(self, session: Session, turn: Turn | DirectTurn | ResumedTurn, first: int) -> None:
         rendering = TurnRendering(_file_limit(self.channel))
@@ -202,15 +206,20 @@ class Conversation:
         if self._stopped:
             turn.stop()
         begun = time.monotonic()
+        showing = asyncio.create_task(self._note_shown(self._view, begun))
         try:
-            async with aclosing(turn.events()) as events:
-                await self._view.follow(events)
+            async with aclosing(turn.events()) as events, aclosing(self.service.metrics.turn(events)) as counted:
+                await self._view.follow(counted)
         finally:
+            showing.cancel()
             self._turn = self._view = None
         seconds = time.monotonic() - begun
-        logger.info("turn of user %s in session %s: %.1f s", session.user_id, session.session_id, seconds)
         if seconds > self.service.notify_after:
             await self._notify()
+
+    async def _note_shown(self, view: LiveView, begun: float) -> None:
+        await view.shown.wait()
+        self.service.metrics.shown(time.monotonic() - begun)
 
     async def _notify(self) -> None:
         """Tell the owner, who may have looked away, that a turn is over: edits notify nobody."""

@@ -66,6 +66,8 @@ class LiveView:
         self._nonce = _new_nonce()
         self._unsure = False
         self.question: InputWanted | None = None
+        #: Set when the first message is there.
+        self.shown = asyncio.Event()
 
     @property
     def message_ids(self) -> set[int]:
@@ -138,6 +140,7 @@ class LiveView:
     async def _add(self, post: Post) -> None:
         sent = _Sent(post, await self._send(post))
         self._sent.append(sent)
+        self.shown.set()
         unsure, self._unsure, self._nonce = self._unsure, False, _new_nonce()
         if unsure:
             # what an earlier try brought there may be older than the post

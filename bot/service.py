@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
@@ -18,6 +19,8 @@ from bot.conversation import Conversation
 from bot.hand_in import Download, HandIn, download
 from bot.journal import Journal, LeftTurn
 from bot.live_view import EDIT_INTERVAL_S
+from bot.metrics import Metrics
+from bot.metrics_server import serving
 from bot.places import Place, Places
 from kernel_manager import Interpreter, Session
 
@@ -43,6 +46,7 @@ class Service:
         self.edit_interval = edit_interval
         self.notify_after = notify_after
         self.places = Places(interpreter.database)
+        self.metrics = Metrics()
         self.journal = Journal(interpreter.settings.data_dir / "bot" / "turns")
         self._left_turns = self.journal.left()
         self._conversations: dict[int, Conversation] = {}
@@ -122,7 +126,7 @@ async def open_service(
 
     ``model`` takes the place of the settings' endpoint; without either, there is no agent. ``download`` gets attachments,
     ``edit_interval`` is in seconds, and so is ``notify_after``: a longer turn ends with a mention of its owner. Raises what
-    :func:`~bot.agent.opening.open_agent` raises.
+    :func:`~bot.agent.opening.open_agent` raises, and SettingsError if ``METRICS_PORT`` cannot be had.
     """
     settings = interpreter.settings
     hand_in = HandIn(interpreter.files, settings.data_dir / "downloads", settings.max_file_size_mb, download)
@@ -135,5 +139,13 @@ async def open_service(
         except EndpointSettingsError as exc:
             logger.warning("no language model: code runs, questions are not answered (%s)", exc)
         service = Service(interpreter, agent, hand_in, edit_interval, notify_after)
+        await stack.enter_async_context(service.metrics.watching())
+        if settings.metrics_port is not None:
+            asked = functools.partial(_exposition, service)
+            await stack.enter_async_context(serving(asked, settings.metrics_host, settings.metrics_port))
         stack.push_async_callback(service.aclose)
         yield service
+
+
+async def _exposition(service: Service) -> bytes:
+    return await service.metrics.exposition(service.interpreter.sessions_here)

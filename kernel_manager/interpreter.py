@@ -87,6 +87,11 @@ class Interpreter:
         """Return every session of the data folder."""
         return await self._manager.infos()
 
+    @property
+    def sessions_here(self) -> list[Session]:
+        """The sessions that this process uses now, without a look at the disk."""
+        return self._manager.here
+
     async def remove_session(self, user_id: str | int, session_id: str) -> None:
         """End a session's kernel and delete everything of it; files that were handed in stay.
 

@@ -23,6 +23,7 @@ class Operation(commands.Cog, name="Threadbook operation"):
         self._service = service
         self._taking_up = asyncio.Lock()
         self._coming_up: asyncio.Task[None] | None = None
+        service.metrics.latency = lambda: bot.latency
 
     async def cog_load(self) -> None:
         """A bot may have been ready before this was loaded."""

@@ -116,6 +116,11 @@ class Session:
         """Whether this process is connected to a live kernel of the session."""
         return self._kernel.live is not None
 
+    @property
+    def kernel_pid(self) -> int | None:
+        """The process of the kernel that this process is connected to, if it is to one."""
+        return None if self._kernel.live is None else self._kernel.live.pid
+
     def create(self) -> None:
         """Make the session on disk if it is not there yet; raises StorageError."""
         self._places.create()

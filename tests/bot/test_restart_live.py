@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 
 from kernel_manager import Settings
@@ -13,6 +15,7 @@ from tests.bot.bot_process import bot_process
 from tests.bot.discord_server import DiscordServer, Json, labels
 from tests.integration.conftest import folder_for_kernels, make_settings
 from tests.integration.support import until
+from tests.mongo_server import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -54,7 +57,8 @@ async def test_a_turn_that_a_kill_interrupted_is_told_and_shown_whole_by_the_nex
             await until(lambda: server.text(thread).count("begun") == 2)
             await bot.kill()
         assert "Stop" in labels(server.messages[thread["id"]][-1])
-        async with bot_process(server, settings) as bot:
+        port = free_port()
+        async with bot_process(server, settings, METRICS_PORT=str(port), LOG_FORMAT="json") as bot:
             await until(lambda: "restarted in the middle of this turn" in server.text(thread))
             await server.say(ada, thread, "!run print(x + 1)")
             let_go(settings)
@@ -67,7 +71,19 @@ async def test_a_turn_that_a_kill_interrupted_is_told_and_shown_whole_by_the_nex
             assert server.figures(thread) == ["figure-1.png", "go", "made.txt"]
             assert all("Stop" not in labels(message) for message in server.messages[thread["id"]])
             assert list((settings.data_dir / "bot" / "turns").iterdir()) == []
+            async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/metrics") as response:
+                counted = await response.text()
+            assert 'threadbook_turns_total{status="failed"} 1.0' in counted
+            assert 'threadbook_sessions{state="idle"} 1.0' in counted
+            assert "threadbook_kernel_memory_bytes 0.0" not in counted
             assert await bot.end() == 0
+        lines = [json.loads(line) for line in bot.log.splitlines()]
+        ended = [line for line in lines if line["message"] == "the turn ended"]
+        assert [(line["user"], line["status"], line["cells"]) for line in ended] == [
+            (ada["id"], "failed", 1),
+            (ada["id"], "completed", 1),
+        ]
+        assert ended[0]["turn"] != ended[1]["turn"]
 
 
 async def test_who_is_told_to_end_stops_the_turn_says_so_and_knows_the_session_again(settings: Settings) -> None:
