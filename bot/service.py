@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
@@ -16,7 +17,10 @@ from bot.agent.models.protocol import ModelClient
 from bot.agent.opening import OpenAgent, open_agent
 from bot.conversation import Conversation
 from bot.hand_in import Download, HandIn, download
+from bot.journal import Journal, LeftTurn
 from bot.live_view import EDIT_INTERVAL_S
+from bot.metrics import Metrics
+from bot.metrics_server import serving
 from bot.places import Place, Places
 from kernel_manager import Interpreter, Session
 
@@ -42,6 +46,9 @@ class Service:
         self.edit_interval = edit_interval
         self.notify_after = notify_after
         self.places = Places(interpreter.database)
+        self.metrics = Metrics()
+        self.journal = Journal(interpreter.settings.data_dir / "bot" / "turns")
+        self._left_turns = self.journal.left()
         self._conversations: dict[int, Conversation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         # turns belong to the service, not to the event that happened to begin them
@@ -68,6 +75,11 @@ class Service:
     def running(self, channel_id: int) -> Conversation | None:
         """Return a channel's conversation if it has one in this process."""
         return self._conversations.get(channel_id)
+
+    def take_left_turns(self) -> list[LeftTurn]:
+        """Return the turns that an earlier process was killed in, once."""
+        left, self._left_turns = self._left_turns, []
+        return left
 
     async def session_of(self, place: Place) -> Session:
         """Return the session that goes on at a place."""
@@ -114,7 +126,7 @@ async def open_service(
 
     ``model`` takes the place of the settings' endpoint; without either, there is no agent. ``download`` gets attachments,
     ``edit_interval`` is in seconds, and so is ``notify_after``: a longer turn ends with a mention of its owner. Raises what
-    :func:`~bot.agent.opening.open_agent` raises.
+    :func:`~bot.agent.opening.open_agent` raises, and SettingsError if ``METRICS_PORT`` cannot be had.
     """
     settings = interpreter.settings
     hand_in = HandIn(interpreter.files, settings.data_dir / "downloads", settings.max_file_size_mb, download)
@@ -127,5 +139,13 @@ async def open_service(
         except EndpointSettingsError as exc:
             logger.warning("no language model: code runs, questions are not answered (%s)", exc)
         service = Service(interpreter, agent, hand_in, edit_interval, notify_after)
+        await stack.enter_async_context(service.metrics.watching())
+        if settings.metrics_port is not None:
+            asked = functools.partial(_exposition, service)
+            await stack.enter_async_context(serving(asked, settings.metrics_host, settings.metrics_port))
         stack.push_async_callback(service.aclose)
         yield service
+
+
+async def _exposition(service: Service) -> bytes:
+    return await service.metrics.exposition(service.interpreter.sessions_here)

@@ -29,15 +29,15 @@ _SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 class Chat(commands.Cog, name="Threadbook chat"):
     """See the module."""
 
-    def __init__(self, bot: commands.Bot, service: Service) -> None:
+    def __init__(self, bot: commands.Bot | commands.AutoShardedBot, service: Service) -> None:
         self._bot = bot
         self._service = service
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         """Answer what is said at a place of ours, or to the bot."""
-        if message.author.bot or message.type not in _SPOKEN:
-            return
+        if message.author.bot or message.type not in _SPOKEN or (await self._bot.get_context(message)).valid:
+            return  # what is a command of the bot that we are a guest of is none of our business
         try:
             await self._hear(message)
         except ThreadbookError as exc:

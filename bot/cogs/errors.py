@@ -10,6 +10,7 @@ from typing import Any
 
 import discord
 
+from bot.group import as_called
 from bot.markdown import verbatim
 from kernel_manager.errors import ThreadbookError
 
@@ -34,6 +35,7 @@ async def explained(interaction: discord.Interaction[Any]) -> AsyncIterator[None
 async def answer(interaction: discord.Interaction[Any], text: str, **more: Any) -> None:
     """Tell the user something that only they see, whether the interaction was deferred or not."""
     nobody = discord.AllowedMentions.none()
+    text = as_called(text, interaction.client)
     if interaction.response.is_done():
         await interaction.followup.send(text, ephemeral=True, allowed_mentions=nobody, **more)
     else:

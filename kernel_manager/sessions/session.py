@@ -12,15 +12,16 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from kernel_manager.errors import ClosedError, KernelStartError, ServiceError, StorageError
-from kernel_manager.execution.artifacts import ArtifactLimits, changed, snapshot
+from kernel_manager.execution.artifacts import ArtifactLimits, Snapshot, changed, snapshot
 from kernel_manager.execution.channels import Message
 from kernel_manager.execution.events import CellFinished, DisplayUpdated, Event, OutputReplaced, SessionWaiting
 from kernel_manager.execution.outputs import OutputLimits
-from kernel_manager.execution.result import ExecutionResult, Output
+from kernel_manager.execution.result import ExecutionResult, Output, WrittenFile
 from kernel_manager.execution.runner import CellLimits
 from kernel_manager.execution.workspace import WorkspaceQuota, keep_within
 from kernel_manager.packages.desk import Place
@@ -114,6 +115,11 @@ class Session:
     def has_kernel(self) -> bool:
         """Whether this process is connected to a live kernel of the session."""
         return self._kernel.live is not None
+
+    @property
+    def kernel_pid(self) -> int | None:
+        """The process of the kernel that this process is connected to, if it is to one."""
+        return None if self._kernel.live is None else self._kernel.live.pid
 
     def create(self) -> None:
         """Make the session on disk if it is not there yet; raises StorageError."""
@@ -266,7 +272,12 @@ class Session:
         if (left := self._cell_log.left_running()) is not None:
             emit(SessionWaiting(None))
             async with self._host.files.using(self.user_id):
-                await recover(left, self._kernel, self._cell_log, self._host, self._limits(left.timeout))
+                await recover(left, self._kernel, self._cell_log, self._host, self._limits(left.timeout), self._written_since)
+
+    def _written_since(self, begun: datetime) -> list[WrittenFile]:
+        """What lies in the working folder and was not there, or not like this, at that moment."""
+        unseen = Snapshot(frozenset(), False, int(begun.timestamp() * 1e9), self._artifact_limits())
+        return changed(unseen, self.workspace).files
 
     async def _place(self, files: Sequence[Path]) -> list[str]:
         """Make the files the user's; return what has to be said about that."""
@@ -406,6 +417,11 @@ class Session:
             finally:
                 self._lock.release()
         return True
+
+    async def settle(self) -> None:
+        """Wait for the cell that a killed process left running, if there is one, until its end is in the history."""
+        async with self._turn():
+            pass
 
     async def warm_up(self) -> None:
         """Have a kernel ready before the first cell."""
