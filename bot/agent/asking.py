@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -27,6 +28,8 @@ logger = logging.getLogger(__name__)
 #: Of what a model reads, the part that is left for its answer.
 _FOR_ANSWER = 0.2
 _SMALLEST_BUDGET = 500.0
+#: A model that reads less is not told of every package.
+_ROOMY = 8_000
 #: What is tried when the endpoint says that it is too long after all.
 _SECOND_TRY = 0.5
 
@@ -57,7 +60,7 @@ class Asking:
         """Return the model's next reply. Raises ModelError."""
         exchanges = [*past, Exchange(tuple(complete(current)))]
         calibration = self._agent.calibration
-        most = (self._assistant.options.context_tokens or self._agent.options.context_tokens) * (1 - _FOR_ANSWER)
+        most = self._context * (1 - _FOR_ANSWER)
         if (limit := calibration.limit(self._origin)) is not None:
             most = min(most, limit * (1 - _FOR_ANSWER))
         request = await self._request(exchanges, most, may_call=may_call)
@@ -82,9 +85,12 @@ class Asking:
     async def _prompt(self) -> str:
         if self._instructions is None:
             options = self._agent.options
+            packages = await asyncio.to_thread(self._agent.packages)
+            roomy = self._context >= _ROOMY
             around = Surroundings(
-                packages=options.packages,
-                installs=options.installs,
+                packages=packages.there if roomy else packages.there[:8],
+                installable=packages.installable if roomy else packages.installable[:4],
+                rounds=options.rounds,
                 timeout=options.timeout,
                 characters=options.output_characters,
                 vision=options.eyes(self._assistant).vision,
@@ -152,6 +158,10 @@ class Asking:
     def _estimated(self, request: ModelRequest, text: str) -> TokenUsage:
         factor = self._agent.calibration.factor(self._origin)
         return TokenUsage(round(request_tokens(request) * factor), round(text_tokens(text) * factor))
+
+    @property
+    def _context(self) -> int:
+        return self._assistant.options.context_tokens or self._agent.options.context_tokens
 
     @property
     def _origin(self) -> Origin:

@@ -144,7 +144,7 @@ async def test_the_next_turn_knows_the_conversation_and_what_the_kernel_holds(se
     assert "compute it" in known
     assert "computed" in known
     assert "It is 42." in known
-    assert "answer: int" in known
+    assert "answer: int = 42" in known
     assert "Ada (20" in known, "who said it, and when"
     assert_every_call_is_answered(client.requests[-1])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -134,16 +135,36 @@ def test_a_summary_says_what_was_asked_ran_came_out_and_was_answered() -> None:
 
 def test_the_prompt_names_files_packages_and_limits_and_leaves_braces_alone() -> None:
     file = UserFile("f1", "u", "a.csv", "a.csv", "text/csv", Path("/x"), 1234, AT, AT)
-    around = Surroundings(["numpy", "pandas"], True, 300, 8_000, False, [file])
+    around = Surroundings(["numpy 2.4", "pandas 3.1"], ["sympy", *"abcdefghijklmnopqrst"], 12, 300, 8_000, False, [file])
     text = system_prompt("Analyst", "Use {files} and {unknown}.", around)
-    for expected in ("You are Analyst", "Use {files} and {unknown}.", "numpy, pandas", "300 seconds", "8,000 characters"):
+    for expected in (
+        "You are Analyst",
+        "Use {files} and {unknown}.",
+        "numpy 2.4, pandas 3.1",
+        "300 seconds",
+        "8,000 characters",
+        "12 rounds",
+    ):
         assert expected in text
     assert "a.csv (file_id f1, text/csv, 1,234 bytes, expires 2026-11-20 22:05 UTC)" in text
-    assert "install by themselves" in text
+    assert "without pip: sympy, a, " in text
+    assert "and 5 more install by themselves" in text
     assert "cannot see pictures" in text
 
 
 def test_variables_are_listed_with_type_shape_and_columns() -> None:
-    held = Variables((Variable("df", "DataFrame", (3, 2), ("a", "b")), Variable("x", "int")), 7)
-    assert variables_note(held).splitlines()[1:-1] == ["df: DataFrame 3×2: a, b", "x: int", "and 5 older ones"]
+    held = Variables(
+        (Variable("df", "DataFrame", (3, 2), ("a", "b")), Variable("x", "int", value="5"), Variable("f", "function")), 8
+    )
+    assert variables_note(held).splitlines()[1:-1] == ["df: DataFrame 3×2: a, b", "x: int = 5", "f: function", "and 5 older ones"]
     assert "the kernel is fresh" in variables_note(Variables((), 0))
+
+
+def test_of_many_variables_the_latest_are_listed_in_bounded_room() -> None:
+    wide = tuple(f"column {number}" for number in range(30))
+    listed = tuple(Variable(f"df{number}", "DataFrame", (9, 30), wide) for number in range(100))
+    note = variables_note(Variables(listed, 250))
+    assert len(note) < 5_200
+    assert "df99: " in note
+    assert "df0: " not in note
+    assert re.search(r"and 2\d\d older ones", note)
