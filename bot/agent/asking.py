@@ -60,7 +60,7 @@ class Asking:
         """Return the model's next reply. Raises ModelError."""
         exchanges = [*past, Exchange(tuple(complete(current)))]
         calibration = self._agent.calibration
-        most = self._context * (1 - _FOR_ANSWER)
+        most = self.room * (1 - _FOR_ANSWER)
         if (limit := calibration.limit(self._origin)) is not None:
             most = min(most, limit * (1 - _FOR_ANSWER))
         request = await self._request(exchanges, most, may_call=may_call)
@@ -86,7 +86,7 @@ class Asking:
         if self._instructions is None:
             options = self._agent.options
             packages = await asyncio.to_thread(self._agent.packages)
-            roomy = self._context >= _ROOMY
+            roomy = self.room >= _ROOMY
             around = Surroundings(
                 packages=packages.there if roomy else packages.there[:8],
                 installable=packages.installable if roomy else packages.installable[:4],
@@ -160,7 +160,8 @@ class Asking:
         return TokenUsage(round(request_tokens(request) * factor), round(text_tokens(text) * factor))
 
     @property
-    def _context(self) -> int:
+    def room(self) -> int:
+        """How many tokens the model reads at once."""
         return self._assistant.options.context_tokens or self._agent.options.context_tokens
 
     @property

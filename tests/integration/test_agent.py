@@ -301,6 +301,13 @@ async def test_a_model_that_calls_even_when_it_must_not_comes_to_an_end(session:
     assert len(client.requests) == 3
 
 
+async def test_calls_that_the_server_left_in_the_text_are_pointed_out(session: Session) -> None:
+    text = '<tool_call>\n{"name": "execute_python_code", "arguments": {"code": "1"}}\n</tool_call>'
+    agent, _ = agent_of([Reply(text)])
+    (warned,) = (event for event in await events_of(agent, session) if isinstance(event, Warned))
+    assert "--tool-call-parser" in warned.text
+
+
 async def test_a_model_that_fails_ends_the_turn_with_the_reason_and_the_next_one_works(session: Session) -> None:
     agent, client = agent_of([Reply("", ["x = 1"]), Reply(error=BadKeyError("correct OPENAI_API_KEY")), Reply("fine")])
     ended = end_of(await events_of(agent, session))

@@ -12,7 +12,19 @@ import pytest
 from PIL import Image as Pillow
 
 from bot.agent.conversation import conversation, summary
-from bot.agent.items import AssistantMessage, Exchange, Image, Item, Text, ToolCall, ToolOutput, UserMessage, said, text_of
+from bot.agent.items import (
+    AssistantMessage,
+    Exchange,
+    Image,
+    Item,
+    Text,
+    ToolCall,
+    ToolOutput,
+    UserMessage,
+    complete,
+    said,
+    text_of,
+)
 from bot.agent.prompt import Surroundings, system_prompt, variables_note
 from bot.agent.seen import Eyes
 from kernel_manager.execution.result import ExecutionResult
@@ -131,6 +143,34 @@ def test_a_summary_says_what_was_asked_ran_came_out_and_was_answered() -> None:
     call = ToolCall("c", "execute_python_code", '{"code": "df.mean()"}')
     exchange = Exchange((said("mean?"), call, ToolOutput("c", said("42").parts), AssistantMessage("It is 42.")))
     assert summary(exchange) == "asked: mean?\nran: df.mean() → 42\nanswered: It is 42."
+
+
+@pytest.mark.parametrize(
+    ("told", "gist"),
+    [
+        ("status: ok · ran 0.01 s\n<output>\n5927.27\n</output>", "5927.27"),
+        ("status: ok · ran 0.01 s · no output", "status: ok · ran 0.01 s · no output"),
+        ("status: error · ran 0.01 s\n<output>\nKeyError: 'x'\n</output>", "status: error · ran 0.01 s KeyError: 'x'"),
+        ('status: ok · ran 1 s\n<files written="by this cell">\na.csv (5 bytes)\n</files>', "a.csv (5 bytes)"),
+    ],
+)
+def test_a_summary_spends_its_room_on_what_came_out(told: str, gist: str) -> None:
+    exchange = Exchange((ToolCall("c", "execute_python_code", '{"code": "f()"}'), ToolOutput("c", said(told).parts)))
+    assert f"ran: f() → {gist}" in summary(exchange).splitlines()
+
+
+async def test_of_a_long_history_only_what_may_be_read_is_worked_on(history: log.History) -> None:
+    for number in range(60):
+        history.append(log.Said("user", "Ada", f"question {number}"))
+        run(history, number, "line\n" * 1_000)
+        history.append(log.Said("assistant", "Analyst", f"answer {number}"))
+    exchanges = await conversation(history.read(), Eyes(), room=4_000)
+    lengths = [len(words(item)) for exchange in exchanges for item in exchange.items if isinstance(item, ToolOutput)]
+    assert exchanges[-1].items[-1] == AssistantMessage("answer 59")
+    assert 5_000 < lengths[-1] < 5_100
+    assert lengths[0] < 600
+    assert len(exchanges) < 60
+    assert all(complete(exchange.items) == list(exchange.items) for exchange in exchanges)
 
 
 def test_the_prompt_names_files_packages_and_limits_and_leaves_braces_alone() -> None:
