@@ -21,7 +21,10 @@ logger = logging.getLogger(__name__)
 CONFIG_KEY = "assistant_id"
 DEFAULT_ID = "data-analyst"
 #: What ids at OpenAI looked like, which name nothing any more: the Assistants API was shut down, hosted prompts end.
-_GONE = {"asst_": " of OpenAI's Assistants API, which is shut down,", "pmpt_": " of OpenAI's hosted prompts, which end on 2026-11-30,"}
+_GONE = {
+    "asst_": " of OpenAI's Assistants API, which is shut down,",
+    "pmpt_": " of OpenAI's hosted prompts, which end on 2026-11-30,",
+}
 _MAX_FILE_BYTES = 100_000
 _MAX_FILES = 200
 

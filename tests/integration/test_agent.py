@@ -17,7 +17,7 @@ from bot.agent.agent import Agent, AgentOptions, Message
 from bot.agent.assistant import Assistant, AssistantOptions
 from bot.agent.attachments import Attachment, attached
 from bot.agent.budget import request_tokens
-from bot.agent.errors import BadKeyError, BrokenStreamError, ContextTooLongError
+from bot.agent.errors import BadKeyError, BrokenStreamError, ContextTooLongError, NoVisionError
 from bot.agent.events import (
     AgentEvent,
     CodeEnded,
@@ -161,6 +161,24 @@ async def test_a_seeing_model_gets_figures_scaled_and_a_blind_one_their_descript
     await events_of(agent, session)
     assert images_in(client.requests[-1]) == []
     assert "“Rise” (1 Line2D" in outputs_in(client.requests[-1])[-1]
+
+
+async def test_a_model_that_turns_out_not_to_see_goes_on_without_pictures(session: Session) -> None:
+    seer = Assistant("s", "Seer", "", options=AssistantOptions(vision=True))
+    draw = "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.title('Rise')"
+
+    def refuse(request: ModelRequest) -> Reply:
+        return Reply(error=NoVisionError("m does not take images")) if images_in(request) else Reply("fine")
+
+    agent, client = agent_of([Reply("", [draw]), refuse, refuse, refuse])
+    events = await events_of(agent, session, assistant=seer)
+    assert end_of(events).text == "fine"
+    assert [event.text for event in events if isinstance(event, Warned)] == ["m does not take images; the pictures were left out"]
+    again = await events_of(agent, session, assistant=seer)
+    assert not [event for event in again if isinstance(event, Warned)]
+    assert len(client.requests) == 4
+    assert "cannot see pictures" in client.requests[-1].instructions
+    assert "“Rise”" in outputs_in(client.requests[-1])[0]
 
 
 async def test_a_time_out_is_told_and_the_session_goes_on(own_settings_of: OwnSettings) -> None:
