@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.agent.assistant import Assistant
 from bot.agent.budget import fixed_tokens, request_tokens, text_tokens
-from bot.agent.context import fit
-from bot.agent.errors import BrokenStreamError, ContextTooLongError, ModelError
+from bot.agent.context import fit, without_figures
+from bot.agent.errors import BrokenStreamError, ContextTooLongError, ModelError, NoVisionError
 from bot.agent.events import AgentEvent, TextDelta, TextWithdrawn, Warned
 from bot.agent.items import Exchange, Item, Origin, complete
 from bot.agent.models import protocol
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 #: Of what a model reads, the part that is left for its answer.
 _FOR_ANSWER = 0.2
 _SMALLEST_BUDGET = 500.0
+#: A model that reads less is not told of every package.
+_ROOMY = 8_000
 #: What is tried when the endpoint says that it is too long after all.
 _SECOND_TRY = 0.5
 
@@ -57,19 +61,36 @@ class Asking:
         """Return the model's next reply. Raises ModelError."""
         exchanges = [*past, Exchange(tuple(complete(current)))]
         calibration = self._agent.calibration
-        most = (self._assistant.options.context_tokens or self._agent.options.context_tokens) * (1 - _FOR_ANSWER)
+        most = self.room * (1 - _FOR_ANSWER)
         if (limit := calibration.limit(self._origin)) is not None:
             most = min(most, limit * (1 - _FOR_ANSWER))
         request = await self._request(exchanges, most, may_call=may_call)
         try:
-            return await self._send(request)
+            return await self._send_seen(request)
         except ContextTooLongError as exc:
             sent = request_tokens(request) * calibration.factor(self._origin)
             limit = calibration.too_long(self._origin, sent, exc.limit)
             logger.warning("%s; it is shortened and asked again (about %.0f tokens were too many)", exc, sent)
             # less than what was sent, not less than what might have been
             smaller = min(limit * (1 - _FOR_ANSWER), sent * _SECOND_TRY)
-            return await self._send(await self._request(exchanges, smaller, may_call=may_call))
+            return await self._send_seen(await self._request(exchanges, smaller, may_call=may_call))
+
+    async def _send_seen(self, request: ModelRequest) -> ReplyDone:
+        """Send it, and once more without pictures if the model turns out to take none."""
+        blind = self._agent.calibration.blind
+        plain = replace(request, items=tuple(map(without_figures, request.items)))
+        if self._origin in blind or plain == request:
+            return await self._send(plain)
+        try:
+            return await self._send(request)
+        except NoVisionError as exc:
+            blind.add(self._origin)
+            self._warn(f"{exc}; the pictures were left out")
+            return await self._send(plain)
+
+    def _warn(self, text: str) -> None:
+        logger.warning("%s", text)
+        self._emit(Warned(text))
 
     async def _request(self, exchanges: Sequence[Exchange], most: float, *, may_call: bool) -> ModelRequest:
         instructions = await self._prompt()
@@ -82,12 +103,15 @@ class Asking:
     async def _prompt(self) -> str:
         if self._instructions is None:
             options = self._agent.options
+            packages = await asyncio.to_thread(self._agent.packages)
+            roomy = self.room >= _ROOMY
             around = Surroundings(
-                packages=options.packages,
-                installs=options.installs,
+                packages=packages.there if roomy else packages.there[:8],
+                installable=packages.installable if roomy else packages.installable[:4],
+                rounds=options.rounds,
                 timeout=options.timeout,
                 characters=options.output_characters,
-                vision=options.eyes(self._assistant).vision,
+                vision=options.eyes(self._assistant).vision and self._origin not in self._agent.calibration.blind,
                 files=await self._agent.files_of(self._session.user_id),
             )
             self._instructions = system_prompt(self._assistant.name, self._assistant.instructions, around)
@@ -146,12 +170,16 @@ class Asking:
             f"the endpoint read only {reported:,} of about {estimated:,.0f} tokens and dropped the rest; the operator has to "
             f"give the model more context (Ollama: OLLAMA_CONTEXT_LENGTH) or to lower OPENAI_CONTEXT_TOKENS to {reported:,}"
         )
-        logger.warning("%s", text)
-        self._emit(Warned(text))
+        self._warn(text)
 
     def _estimated(self, request: ModelRequest, text: str) -> TokenUsage:
         factor = self._agent.calibration.factor(self._origin)
         return TokenUsage(round(request_tokens(request) * factor), round(text_tokens(text) * factor))
+
+    @property
+    def room(self) -> int:
+        """How many tokens the model reads at once."""
+        return self._assistant.options.context_tokens or self._agent.options.context_tokens
 
     @property
     def _origin(self) -> Origin:

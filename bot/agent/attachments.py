@@ -105,8 +105,8 @@ async def text_of_file(path: Path, file_type: str, limit: int) -> str | None:
 async def pdf_text(path: Path, limit: int) -> str:
     """Return a PDF's text, read by a process of its own with little memory and time: a PDF can be made to take all of both."""
     process = await asyncio.create_subprocess_exec(
-        # isolated: neither the working folder's modules nor this service's secrets are any of its business
-        *(sys.executable, "-I", pdf_reader.__file__, str(path), str(limit)),
+        # neither the working folder's modules nor this service's secrets are any of its business
+        *(sys.executable, "-P", pdf_reader.__file__, str(path), str(limit)),
         env={},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,

@@ -89,11 +89,12 @@ def _part_tokens(part: Part) -> float:
 
 
 class Calibration:
-    """What is learnt of each endpoint and model: how it counts tokens, and how many are too many for it."""
+    """What is learnt of each endpoint and model: how it counts tokens, how many are too many, and that it takes no pictures."""
 
     def __init__(self) -> None:
         self._factors: dict[Origin, float] = {}
         self._limits: dict[Origin, float] = {}
+        self.blind: set[Origin] = set()
 
     def factor(self, origin: Origin) -> float:
         """Return how many tokens are reported for one that was estimated; 1 as long as nothing was reported."""

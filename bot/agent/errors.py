@@ -14,6 +14,7 @@
             ├── UnknownModelError       operator: the endpoint has no such model
             ├── NoToolSupportError      operator: the model cannot call tools
             ├── BadRequestError         operator: the endpoint refuses the request for another reason
+            │   └── NoVisionError       operator: the model does not take pictures
             ├── ContextTooLongError     person: the conversation is longer than the model can read
             ├── RefusedError            person: the content was refused
             ├── RateLimitedError        nobody: too many requests; later it works
@@ -71,6 +72,10 @@ class NoToolSupportError(ModelError):
 
 class BadRequestError(ModelError):
     """The endpoint refuses the request."""
+
+
+class NoVisionError(BadRequestError):
+    """The model does not take pictures."""
 
 
 class ContextTooLongError(ModelError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 import secrets
 from collections.abc import AsyncGenerator, Coroutine, Sequence
 from dataclasses import replace
@@ -36,6 +37,10 @@ MAX_CALLS = 8
 STOPPED = "The answer was stopped by the user."
 FAILED = "The answer failed before its end."
 NAME = "Threadbook"
+#: How models write calls that their server should have read out of the text.
+_UNREAD_CALL = re.compile(
+    r"<tool_call>|<\|tool_call|<function=|\[TOOL_CALLS\]|<\|python_tag\|>|\"name\": *\"execute_python_code\""
+)
 _LAST_ROUND = (
     "The limit of rounds of this turn is reached. Run nothing more; answer now with what you have, and say what is missing."
 )
@@ -128,7 +133,7 @@ class Turn:
             return "limit", refusal
         # before the history is read: a cell that outlived its service gets its end there
         held = await self._session.variables()
-        past = await conversation(await asyncio.to_thread(self._session.read_history), self._eyes)
+        past = await conversation(await asyncio.to_thread(self._session.read_history), self._eyes, self._asking.room)
         current = await self._take_messages()
         if held is not None:
             current.append(said(variables_note(held)))
@@ -173,6 +178,13 @@ class Turn:
             raise RefusedError("the model or its provider refused to answer this; say it differently")
         if reply.stop == "length":
             self._emit(Warned("the answer is cut: it reached the longest answer that the model gives; ask it to go on"))
+        elif _UNREAD_CALL.search(reply.text):
+            self._emit(
+                Warned(
+                    "the model wrote its calls of tools as text, so nothing ran; the operator has to start its server with a "
+                    "parser for them (vLLM: --enable-auto-tool-choice --tool-call-parser …) or to choose another OPENAI_MODEL"
+                )
+            )
         elif not reply.text.strip():
             self._emit(Warned("the model ended without an answer; ask again, or say it differently"))
 

@@ -276,7 +276,7 @@ FAILURES: list[tuple[Play, type[errors.ModelError], str]] = [
         "OPENAI_API=responses",
     ),
     (wire.error(400, "The response was filtered", "content_filter"), errors.RefusedError, "differently"),
-    (wire.error(400, "m does not support image input"), errors.BadRequestError, "OPENAI_VISION=off"),
+    (wire.error(400, "m does not support image input"), errors.NoVisionError, "OPENAI_VISION=off"),
     (wire.error(400, "something odd"), errors.BadRequestError, "something odd"),
     (wire.error(500, "boom"), errors.EndpointDownError, "operator"),
     (wire.error(503, "overloaded"), errors.EndpointDownError, "wait"),

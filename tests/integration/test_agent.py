@@ -17,7 +17,7 @@ from bot.agent.agent import Agent, AgentOptions, Message
 from bot.agent.assistant import Assistant, AssistantOptions
 from bot.agent.attachments import Attachment, attached
 from bot.agent.budget import request_tokens
-from bot.agent.errors import BadKeyError, BrokenStreamError, ContextTooLongError
+from bot.agent.errors import BadKeyError, BrokenStreamError, ContextTooLongError, NoVisionError
 from bot.agent.events import (
     AgentEvent,
     CodeEnded,
@@ -144,7 +144,7 @@ async def test_the_next_turn_knows_the_conversation_and_what_the_kernel_holds(se
     assert "compute it" in known
     assert "computed" in known
     assert "It is 42." in known
-    assert "answer: int" in known
+    assert "answer: int = 42" in known
     assert "Ada (20" in known, "who said it, and when"
     assert_every_call_is_answered(client.requests[-1])
 
@@ -161,6 +161,24 @@ async def test_a_seeing_model_gets_figures_scaled_and_a_blind_one_their_descript
     await events_of(agent, session)
     assert images_in(client.requests[-1]) == []
     assert "“Rise” (1 Line2D" in outputs_in(client.requests[-1])[-1]
+
+
+async def test_a_model_that_turns_out_not_to_see_goes_on_without_pictures(session: Session) -> None:
+    seer = Assistant("s", "Seer", "", options=AssistantOptions(vision=True))
+    draw = "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.title('Rise')"
+
+    def refuse(request: ModelRequest) -> Reply:
+        return Reply(error=NoVisionError("m does not take images")) if images_in(request) else Reply("fine")
+
+    agent, client = agent_of([Reply("", [draw]), refuse, refuse, refuse])
+    events = await events_of(agent, session, assistant=seer)
+    assert end_of(events).text == "fine"
+    assert [event.text for event in events if isinstance(event, Warned)] == ["m does not take images; the pictures were left out"]
+    again = await events_of(agent, session, assistant=seer)
+    assert not [event for event in again if isinstance(event, Warned)]
+    assert len(client.requests) == 4
+    assert "cannot see pictures" in client.requests[-1].instructions
+    assert "“Rise”" in outputs_in(client.requests[-1])[0]
 
 
 async def test_a_time_out_is_told_and_the_session_goes_on(own_settings_of: OwnSettings) -> None:
@@ -299,6 +317,13 @@ async def test_a_model_that_calls_even_when_it_must_not_comes_to_an_end(session:
     agent, client = agent_of([Reply("", ["1"])] * 20, rounds=3)
     assert end_of(await events_of(agent, session)).status == "completed"
     assert len(client.requests) == 3
+
+
+async def test_calls_that_the_server_left_in_the_text_are_pointed_out(session: Session) -> None:
+    text = '<tool_call>\n{"name": "execute_python_code", "arguments": {"code": "1"}}\n</tool_call>'
+    agent, _ = agent_of([Reply(text)])
+    (warned,) = (event for event in await events_of(agent, session) if isinstance(event, Warned))
+    assert "--tool-call-parser" in warned.text
 
 
 async def test_a_model_that_fails_ends_the_turn_with_the_reason_and_the_next_one_works(session: Session) -> None:

@@ -18,6 +18,7 @@ from bot.agent.errors import (
     EndpointDownError,
     ModelError,
     NoToolSupportError,
+    NoVisionError,
     QuotaError,
     RateLimitedError,
     RefusedError,
@@ -41,7 +42,7 @@ _NO_TOOLS = re.compile(
     r"|enable-auto-tool-choice|tool-call-parser|no endpoints found that support tool|--jinja",
     re.IGNORECASE,
 )
-_NO_IMAGES = re.compile(r"image|vision|multimodal|mmproj", re.IGNORECASE)
+_NO_IMAGES = re.compile(r"\bimages?\b|image_url|\bvision\b|multimodal|mmproj", re.IGNORECASE)
 _QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit", re.IGNORECASE)
 _NO_MODEL = re.compile(
     r"model_not_found|model .{0,200}(?:not found|does not exist|not exist)|no such model|try pulling", re.IGNORECASE
@@ -160,9 +161,7 @@ def _by_words(words: str, url: str, model: str) -> ModelError | None:
     if _REFUSED.search(words):
         return RefusedError(f"the model's provider refuses this content ({_said(words)}); say it differently")
     if _NO_IMAGES.search(words):
-        return BadRequestError(
-            f"{model} at {url} does not take images ({_said(words)}); the operator has to set OPENAI_VISION=off"
-        )
+        return NoVisionError(f"{model} at {url} does not take images ({_said(words)}); the operator has to set OPENAI_VISION=off")
     return None
 
 

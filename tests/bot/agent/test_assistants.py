@@ -80,7 +80,7 @@ class TestTheStart:
         assert (await assistants.start(client_of(), "m")).name == "Mine"
         assert (await assistants.of_user("u")).name == "Mine"
 
-    @pytest.mark.parametrize("left", ["asst_abc123", "deleted", 7])
+    @pytest.mark.parametrize("left", ["asst_abc123", "pmpt_abc123", "deleted", 7])
     async def test_replaces_an_id_that_names_nothing_any_more(
         self, database: Database, left: str | int, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -21,6 +21,7 @@ from bot.agent.items import (
     said,
     text_of,
 )
+from bot.agent.marking import clip
 from bot.agent.models.protocol import ModelRequest
 
 HERE = Origin("http://x", "m")
@@ -66,6 +67,16 @@ class TestWhatIsTooLong:
         assert "ran: step_" in text_of(told.parts)
         assert "asked: question" in text_of(told.parts)
         assert fitted.items[-1] == AssistantMessage("answer 59")
+
+    def test_leaves_the_latest_outputs_whole_as_long_as_older_exchanges_can_become_summaries(self) -> None:
+        fitted = fit([exchange(n, f"{n} " * 1_000) for n in range(200)], 5_000)
+        lengths = [len(text_of(item.parts)) for item in fitted.items if isinstance(item, ToolOutput)]
+        assert lengths[-2:] == [4_000, 4_000]
+        assert set(lengths[:-2]) == {len(clip("100 " * 1_000, 400))}
+        told = fitted.items[0]
+        assert isinstance(told, UserMessage)
+        assert 500 < tokens_of([told]) < 0.25 * 5_000 + 50
+        assert 0.8 * 5_000 < tokens_of(fitted.items) <= 5_000
 
     def test_is_cut_in_the_last_exchange_only_when_nothing_else_is_left(self) -> None:
         fitted = fit([exchange(0, "z" * 50_000)], 1_500)

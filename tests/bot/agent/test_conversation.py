@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,7 +12,19 @@ import pytest
 from PIL import Image as Pillow
 
 from bot.agent.conversation import conversation, summary
-from bot.agent.items import AssistantMessage, Exchange, Image, Item, Text, ToolCall, ToolOutput, UserMessage, said, text_of
+from bot.agent.items import (
+    AssistantMessage,
+    Exchange,
+    Image,
+    Item,
+    Text,
+    ToolCall,
+    ToolOutput,
+    UserMessage,
+    complete,
+    said,
+    text_of,
+)
 from bot.agent.prompt import Surroundings, system_prompt, variables_note
 from bot.agent.seen import Eyes
 from kernel_manager.execution.result import ExecutionResult
@@ -132,18 +145,66 @@ def test_a_summary_says_what_was_asked_ran_came_out_and_was_answered() -> None:
     assert summary(exchange) == "asked: mean?\nran: df.mean() → 42\nanswered: It is 42."
 
 
+@pytest.mark.parametrize(
+    ("told", "gist"),
+    [
+        ("status: ok · ran 0.01 s\n<output>\n5927.27\n</output>", "5927.27"),
+        ("status: ok · ran 0.01 s · no output", "status: ok · ran 0.01 s · no output"),
+        ("status: error · ran 0.01 s\n<output>\nKeyError: 'x'\n</output>", "status: error · ran 0.01 s KeyError: 'x'"),
+        ('status: ok · ran 1 s\n<files written="by this cell">\na.csv (5 bytes)\n</files>', "a.csv (5 bytes)"),
+    ],
+)
+def test_a_summary_spends_its_room_on_what_came_out(told: str, gist: str) -> None:
+    exchange = Exchange((ToolCall("c", "execute_python_code", '{"code": "f()"}'), ToolOutput("c", said(told).parts)))
+    assert f"ran: f() → {gist}" in summary(exchange).splitlines()
+
+
+async def test_of_a_long_history_only_what_may_be_read_is_worked_on(history: log.History) -> None:
+    for number in range(60):
+        history.append(log.Said("user", "Ada", f"question {number}"))
+        run(history, number, "line\n" * 1_000)
+        history.append(log.Said("assistant", "Analyst", f"answer {number}"))
+    exchanges = await conversation(history.read(), Eyes(), room=4_000)
+    lengths = [len(words(item)) for exchange in exchanges for item in exchange.items if isinstance(item, ToolOutput)]
+    assert exchanges[-1].items[-1] == AssistantMessage("answer 59")
+    assert 5_000 < lengths[-1] < 5_100
+    assert lengths[0] < 600
+    assert len(exchanges) < 60
+    assert all(complete(exchange.items) == list(exchange.items) for exchange in exchanges)
+
+
 def test_the_prompt_names_files_packages_and_limits_and_leaves_braces_alone() -> None:
     file = UserFile("f1", "u", "a.csv", "a.csv", "text/csv", Path("/x"), 1234, AT, AT)
-    around = Surroundings(["numpy", "pandas"], True, 300, 8_000, False, [file])
+    around = Surroundings(["numpy 2.4", "pandas 3.1"], ["sympy", *"abcdefghijklmnopqrst"], 12, 300, 8_000, False, [file])
     text = system_prompt("Analyst", "Use {files} and {unknown}.", around)
-    for expected in ("You are Analyst", "Use {files} and {unknown}.", "numpy, pandas", "300 seconds", "8,000 characters"):
+    for expected in (
+        "You are Analyst",
+        "Use {files} and {unknown}.",
+        "numpy 2.4, pandas 3.1",
+        "300 seconds",
+        "8,000 characters",
+        "12 rounds",
+    ):
         assert expected in text
     assert "a.csv (file_id f1, text/csv, 1,234 bytes, expires 2026-11-20 22:05 UTC)" in text
-    assert "install by themselves" in text
+    assert "without pip: sympy, a, " in text
+    assert "and 5 more install by themselves" in text
     assert "cannot see pictures" in text
 
 
 def test_variables_are_listed_with_type_shape_and_columns() -> None:
-    held = Variables((Variable("df", "DataFrame", (3, 2), ("a", "b")), Variable("x", "int")), 7)
-    assert variables_note(held).splitlines()[1:-1] == ["df: DataFrame 3×2: a, b", "x: int", "and 5 older ones"]
+    held = Variables(
+        (Variable("df", "DataFrame", (3, 2), ("a", "b")), Variable("x", "int", value="5"), Variable("f", "function")), 8
+    )
+    assert variables_note(held).splitlines()[1:-1] == ["df: DataFrame 3×2: a, b", "x: int = 5", "f: function", "and 5 older ones"]
     assert "the kernel is fresh" in variables_note(Variables((), 0))
+
+
+def test_of_many_variables_the_latest_are_listed_in_bounded_room() -> None:
+    wide = tuple(f"column {number}" for number in range(30))
+    listed = tuple(Variable(f"df{number}", "DataFrame", (9, 30), wide) for number in range(100))
+    note = variables_note(Variables(listed, 250))
+    assert len(note) < 5_200
+    assert "df99: " in note
+    assert "df0: " not in note
+    assert re.search(r"and 2\d\d older ones", note)
