@@ -35,7 +35,7 @@ def detect(sample: bytes, *, whole: bool) -> str | None:
 
 
 def candidates(encoding: str) -> tuple[str, ...]:
-    """The encodings to try, in order, for a file that begins in ``encoding``. The last one may fail too if it is no guess."""
+    """The encodings to try, in order, for a file whose first bytes are in ``encoding``. The last one of a guess never fails."""
     if encoding == "latin-1" or not (encoding == "utf-8" or is_guess(encoding)):
         return (encoding,)
     return tuple(dict.fromkeys((encoding, *_SINGLE_BYTE)))

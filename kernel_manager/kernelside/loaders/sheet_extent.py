@@ -75,7 +75,7 @@ def _extent(archive: zipfile.ZipFile, name: str) -> Extent:
                 raise ValueError(name)
             rows = max(rows, _largest(_ROW, text), _largest(_DEEP, text))
             columns = max(columns, max(map(_number, set(_WIDE.findall(text))), default=26))
-            filled += text.count(b"<c ") + text.count(b":c ")
+            filled += text.count(b"<c ")
     return Extent(rows, columns, filled)
 
 

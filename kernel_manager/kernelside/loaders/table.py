@@ -14,6 +14,7 @@ from .encoding import doubt
 from .exact import suspects
 from .numerals import ungroup
 from .source import Source, Unreadable
+from .text_columns import notes_on
 
 _LAYOUT_OPTIONS = {"header", "names", "skiprows", "index_col", "usecols", "comment"}
 _NUMERAL_OPTIONS = {"decimal", "thousands"}
@@ -138,6 +139,9 @@ def _finish(source: Source, frame: Any, dialect: Dialect, options: dict[str, Any
     own = (_NUMERAL_OPTIONS | _TYPE_OPTIONS | _PARTIAL_OPTIONS) & options.keys()
     if dialect.numerals.grouped and not own and (names := ungroup(frame, dialect.numerals.decimal)):
         source.note(f"thousands separators were taken out of {', '.join(names)}; dtype=str keeps them")
+    if not options and dialect.layout.names and not dialect.layout.surplus:
+        for note in notes_on(dialect.layout.names, [row.cells for row in dialect.layout.body]):
+            source.note(note)
     if not options and _is_cut_off(source, dialect):
         source.note(f"its last line has fewer than {dialect.width} fields: the file may be cut off")
 
@@ -145,6 +149,8 @@ def _finish(source: Source, frame: Any, dialect: Dialect, options: dict[str, Any
 def _note_layout(source: Source, dialect: Dialect, options: dict[str, Any]) -> None:
     for note in dialect.layout.notes():
         source.note(note)
+    if dialect.short:
+        source.note(f"{dialect.short} of its rows have fewer fields than there are names: their last columns are empty")
     if (codes := dialect.code_columns()) and not _TYPE_OPTIONS & options.keys():
         source.note(f"leading zeros are kept as text in {', '.join(map(str, codes))}; dtype= changes it")
 
