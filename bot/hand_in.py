@@ -55,11 +55,6 @@ class HandIn:
             return _failed(item, str(exc))
         return attached(added.file, url)
 
-    def sweep(self) -> int:
-        """Remove downloads that an earlier process left behind; return how many."""
-        left = list(self.folder.glob("*")) if self.folder.is_dir() else []
-        return cleanup_attachment_files({"local_path": str(path)} for path in left)
-
 
 def described(attachment: discord.Attachment) -> dict[str, Any]:
     """Return a message's attachment as downloads know it."""

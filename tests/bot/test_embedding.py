@@ -55,7 +55,7 @@ async def test_an_attachment_is_uploaded_and_its_data_are_used(
     uploaded = await upload_discord_attachment(ATTACHED, 7, database, settings=settings, download=arrives)
     assert uploaded["success"]
     assert uploaded["metadata"]["filename"] == "d.csv"
-    assert list((settings.data_dir / "downloads").iterdir()) == []
+    assert [path for path in (settings.data_dir / "downloads").iterdir() if path.is_dir()] == []
     code = "int(load_file('d.csv')['b'].sum())"
     result = await execute_code(code, [uploaded["file_id"]], 7, db_handler=database, settings=settings)
     assert result["status"] == "ok"
