@@ -35,8 +35,9 @@ class Picture:
 
 
 def pictures_of(outputs: Sequence[Mapping[str, Any]]) -> list[Picture]:
-    """Return the pictures of a cell's outputs, in order."""
-    found = (picture_of(output.get("data"), output.get("metadata")) for output in outputs if "data" in output)
+    """Return the pictures of a cell's outputs, in order; without those of formulas, whose text says as much."""
+    shown = (output for output in outputs if "data" in output and "text/latex" not in output["data"])
+    found = (picture_of(output.get("data"), output.get("metadata")) for output in shown)
     return [picture for picture in found if picture is not None]
 
 

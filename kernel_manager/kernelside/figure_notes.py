@@ -11,17 +11,21 @@ from typing import Any
 
 from IPython.core.formatters import DisplayFormatter
 
+from .stills import in_bundle, still_of
+
 MAX_AXES = 12
 MAX_TEXT = 120
 MAX_LABELS = 12
 
 
 class NotingFormatter(DisplayFormatter):
-    """IPython's formatter, which adds what a figure shows to the metadata of its picture."""
+    """IPython's formatter, which adds what a figure shows to its picture's metadata, and a picture to what has none."""
 
     def format(self, obj: Any, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """See IPython."""
         data, metadata = super().format(obj, include=include, exclude=exclude)
+        if include is None and (png := still_of(obj, data)) is not None:
+            data = {**data, "image/png": in_bundle(png)}
         if any(mime.startswith("image/") for mime in data) and (note := note_of(obj)) is not None:
             metadata = {**metadata, "threadbook": {"figure": note}}
         return data, metadata
