@@ -169,14 +169,15 @@ class Conversation:
     async def _show(self, session: Session, turn: Turn | DirectTurn) -> None:
         first = len((await asyncio.to_thread(session.read_history)).cells)
 
-        rendering = TurnRendering(_file_limit(self.channel))
+        limit = _file_limit(self.channel)
+        rendering = TurnRendering(limit, planned=len(turn.cells) if isinstance(turn, DirectTurn) else 0)
 
         def make_buttons(names: Sequence[ButtonName]) -> list[TurnButton]:
             return [TurnButton(name, session.session_id, first, rendering.cells) for name in names]
 
         workspace: Path = session.workspace
         self._turn = turn
-        self._view = LiveView(self.channel, rendering, make_buttons, workspace, self.service.edit_interval)
+        self._view = LiveView(self.channel, rendering, make_buttons, workspace, limit, self.service.edit_interval)
         if self._stopped:
             turn.stop()
         begun = time.monotonic()

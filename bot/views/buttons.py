@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import discord
 from discord.ui import Button, DynamicItem
 
-from bot.rendering import ButtonName
+from bot.posts import ButtonName
 
 if TYPE_CHECKING:
     from bot.cogs.turns import Turns
@@ -19,9 +19,11 @@ _LOOKS: dict[ButtonName, tuple[str, str, discord.ButtonStyle]] = {
     "stop": ("Stop", "⏹️", discord.ButtonStyle.danger),
     "answer": ("Answer", "⌨️", discord.ButtonStyle.primary),
     "again": ("Run again", "🔁", discord.ButtonStyle.secondary),
+    "edit": ("Edit & run", "✏️", discord.ButtonStyle.secondary),
     "code": ("Show code", "📄", discord.ButtonStyle.secondary),
     "notebook": ("Notebook", "📓", discord.ButtonStyle.secondary),
     "reset": ("Reset", "🧹", discord.ButtonStyle.secondary),
+    "keep": ("Keep", "📌", discord.ButtonStyle.secondary),
 }
 
 

@@ -84,3 +84,10 @@ async def test_a_chart_of_altairs_is_drawn_without_a_browser(session: Session) -
     )
     assert figures(result) == [b"{}"]
     assert shown(result, "text/html") == ["<script></script>"]
+
+
+async def test_a_figure_knows_what_it_was_saved_as(session: Session) -> None:
+    code = "import io, pathlib, matplotlib.pyplot as plt\nplt.plot([1])\n"
+    saved = "plt.savefig('a.png')\nplt.savefig(io.BytesIO())\nplt.gcf().savefig(pathlib.Path('b.pdf'), dpi=40)"
+    result = await session.execute(f"{code}{saved}\nplt.show()")
+    assert result.outputs[0]["metadata"]["threadbook"]["figure"]["saved"] == ["a.png", "b.pdf"]
