@@ -12,7 +12,7 @@ from bot.cogs.chat import Chat
 from bot.cogs.files import FilesCog
 from bot.cogs.turns import Turns
 from bot.service import Service
-from bot.views.buttons import TurnButton
+from bot.views.buttons import DYNAMIC_ITEMS
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class ThreadbookBot(commands.Bot):
         await self.add_cog(Chat(self, self._service))
         await self.add_cog(FilesCog(self._service))
         await self.add_cog(Account(self._service))
-        self.add_dynamic_items(TurnButton)
+        self.add_dynamic_items(*DYNAMIC_ITEMS)
         await self.tree.sync()
 
     async def on_ready(self) -> None:

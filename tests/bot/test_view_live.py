@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import discord
 import pytest
 
-from tests.bot.conftest import OpenStage, Stage, all_text, labels, text_of, with_buttons
+from bot.client import ThreadbookBot
+from tests.bot.conftest import OpenStage, Stage, all_text, labels, said, text_of, with_buttons
 from tests.integration.support import until
 
 pytestmark = pytest.mark.slow
@@ -74,3 +75,100 @@ async def test_tables_formulas_and_charts_are_shown(open_stage: OpenStage) -> No
         messages = await stage.ended(await stage.open(stage.member(), f"!run {code}"))
         assert "```\n  a b\n0 1 2\n```" in all_text(messages)
         assert sorted(names(messages)) == ["figure-1.png", "figure-2.png", "page-1.html", "table-1.csv", "table-1.png"]
+
+
+async def test_code_is_edited_in_a_form_and_run(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "```py\nx = 20\n```\n```py\nprint(x)\n```")
+        before = with_buttons(await stage.ended(thread))
+        form = await ada.click(before, label="Edit & run")
+        assert form.modal is not None
+        field = form.modal["components"][0]["components"][0]
+        assert field["value"] == "x = 20\n\n# %%\nprint(x)"
+        await ada.submit_modal(form, {field["custom_id"]: "x = 40\n# %%\nprint(x + 2)"})
+        messages = await stage.ended(thread, turns=2)
+        assert "Cell 2 · done" in all_text(messages)
+        assert "```\n42\n```" in all_text(messages)
+        shown = await ada.click(messages[-1], label="Show code")
+        assert said(shown).content == "```py\nx = 40\n```\n```py\nprint(x + 2)\n```"
+
+
+async def test_code_that_is_too_long_for_a_form_goes_by_file(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        code = "\n".join(f"x{n} = {n}" for n in range(600)) + "\nprint(x599)"
+        thread = await stage.open(ada, "!run", attachments=[("long.py", code.encode())])
+        messages = await stage.ended(thread)
+        assert "```\n599\n```" in all_text(messages)
+        told = said(await ada.click(messages[-1], label="Edit & run"))
+        assert "edit this file and send it with `!run`" in told.content
+        (file,) = told.attachments
+        assert await download(stage, file.url) == code.encode()
+        await ada.send(thread, "!run", attachments=[("a.csv", b"1")])
+        await until(lambda: "a.csv is no Python file" in all_text(thread.history()))
+
+
+async def test_the_notebook_is_there_in_other_forms(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "!run print(6 * 7)")
+        messages = await stage.ended(thread)
+        offered = await ada.click(messages[-1], label="Notebook")
+        answered = said(offered)
+        assert answered.attachments[0].filename.endswith(".ipynb")
+        page = said(await ada.click(answered, label="As a web page"))
+        assert b"<!doctype html>" in (await download(stage, page.attachments[0].url)).lower()
+        bundle = said(await ada.click(answered, label="With its data"))
+        with zipfile.ZipFile(io.BytesIO(await download(stage, bundle.attachments[0].url))) as archive:
+            assert "requirements.txt" in {name.rpartition("/")[2] for name in archive.namelist()}
+
+
+async def test_reset_asks_where_something_would_be_lost(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "!run x = 1")
+        asked = said(await ada.click(with_buttons(await stage.ended(thread)), label="Reset"))
+        assert "forgets all variables" in asked.content
+        await ada.click(asked, label="Begin anew")
+        again = await ada.click(with_buttons(thread.history()), label="Run again")
+        assert "before the last reset" in said(again).content
+        await ada.send(thread, "!run print('x' in globals())")
+        assert "False" in all_text(await stage.ended(thread, turns=2))
+
+
+async def test_what_the_code_wrote_can_be_kept_also_after_a_restart(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "!run open('one file.txt', 'w').write('1');")
+        one = next(message for message in await stage.ended(thread) if message.attachments)
+        await ada.send(thread, "!run for n in 'ab': open(n + '.txt', 'w').write(n)")
+        several = [message for message in await stage.ended(thread, turns=2) if message.attachments][-1]
+        await stage.env.restart_bot(ThreadbookBot(stage.service))
+        kept = said(await ada.click(one, label="Keep"))
+        assert "one file.txt is yours" in kept.content
+        asked = said(await ada.click(several, label="Keep"))
+        told = said(await ada.select(asked, ["0", "1"]))
+        assert "a.txt is yours" in told.content
+        assert "b.txt is yours" in told.content
+        assert {file.filename for file in await stage.interpreter.files.list(ada.id)} == {"one file.txt", "a.txt", "b.txt"}
+        refused = said(await stage.member("bob").click(one, label="Keep"))
+        assert "somebody else's" in refused.content
+
+
+async def test_a_secret_is_neither_taken_from_a_message_nor_shown_nor_kept(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "!run from getpass import getpass\nn = len(getpass('Key? '))\nprint(n)")
+        await until(lambda: "asks for a secret: Key?" in all_text(thread.history()))
+        question = with_buttons(thread.history())
+        await ada.send(thread, "hunter2", reply_to=question)
+        await until(lambda: "press **Answer** and enter it there" in all_text(thread.history()))
+        form = await ada.click(question, label="Answer")
+        assert form.modal is not None
+        await ada.submit_modal(form, {form.modal["components"][0]["components"][0]["custom_id"]: "correct horse"})
+        messages = await stage.ended(thread)
+        assert "```\n13\n```" in all_text(messages)
+        assert "correct horse" not in all_text(messages)
+        stored = [path for path in (stage.interpreter.settings.data_dir).rglob("*") if path.is_file()]
+        assert not [path for path in stored if b"correct horse" in path.read_bytes() or b"hunter2" in path.read_bytes()]
