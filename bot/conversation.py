@@ -17,14 +17,17 @@ import discord
 
 from bot.agent.agent import Message
 from bot.agent.attachments import Attachment
+from bot.agent.events import InputWanted
 from bot.agent.turn import Turn
 from bot.direct_turn import DirectTurn
+from bot.hand_in import scripts_of
 from bot.journal import LeftTurn
 from bot.live_view import LiveView
 from bot.logs import about
 from bot.markdown import verbatim
 from bot.places import Place
-from bot.rendering import ButtonName, TurnRendering
+from bot.posts import ButtonName
+from bot.rendering import TurnRendering
 from bot.resumed_turn import ResumedTurn
 from bot.views.buttons import TurnButton
 from kernel_manager.errors import ThreadbookError
@@ -43,13 +46,22 @@ _MAX_QUEUED = 50
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What somebody sent. ``code`` are cells to run directly; without them the text is for the model."""
+    """What somebody sent. ``code`` are cells to run directly; without them the text is for the model.
+
+    With ``scripts``, the attachments themselves are to be run.
+    """
 
     name: str
     text: str
     code: tuple[str, ...] = ()
     attachments: tuple[dict[str, Any], ...] = ()
     at: datetime | None = None
+    scripts: bool = False
+
+    @property
+    def direct(self) -> bool:
+        """Whether it is to be run, without the model."""
+        return bool(self.code) or self.scripts
 
 
 @dataclass(eq=False)
@@ -101,15 +113,16 @@ class Conversation:
         if self._worker is not None:
             await asyncio.wait({self._worker})
 
-    def answer(self, text: str) -> bool:
-        """Answer what the code asks; return whether it asks anything."""
+    def answer(self, text: str, question: InputWanted | None = None) -> bool:
+        """Answer what the code asks, or nothing but ``question``; return whether it asks that."""
+        if question is not None and question is not self.question:
+            return False
         return self._view is not None and self.service.apart(self._view.answer, text)
 
     @property
-    def question(self) -> str | None:
+    def question(self) -> InputWanted | None:
         """What the code asks, None if it asks nothing."""
-        asked = self._view.question if self._view is not None else None
-        return None if asked is None else asked.prompt
+        return self._view.question if self._view is not None else None
 
     def is_question(self, message_id: int) -> bool:
         """Whether a message is of the turn whose code asks something."""
@@ -129,8 +142,8 @@ class Conversation:
 
     def _next_batch(self) -> list[Incoming]:
         """What is queued and of one kind: all that is for the model, or all that is code."""
-        direct = bool(self._queue[0].code)
-        number = next((n for n, incoming in enumerate(self._queue) if bool(incoming.code) != direct), len(self._queue))
+        direct = self._queue[0].direct
+        number = next((n for n, incoming in enumerate(self._queue) if incoming.direct != direct), len(self._queue))
         batch, self._queue[:] = self._queue[:number], self._queue[number:]
         return batch
 
@@ -155,7 +168,9 @@ class Conversation:
         handed_in = [await self._hand_in(incoming) for incoming in batch]
         if self._stopped:
             return
-        cells = [code for incoming in batch for code in incoming.code]
+        cells: list[str] = []
+        for incoming, files in zip(batch, handed_in, strict=True):
+            cells += [*incoming.code, *(await scripts_of(files) if incoming.scripts else ())]
         agent = self.service.agent
         if cells:
             await self._show(session, DirectTurn(session, cells))
@@ -195,14 +210,15 @@ class Conversation:
                 await self._follow(session, turn, begun[1])
 
     async def _follow(self, session: Session, turn: Turn | DirectTurn | ResumedTurn, first: int) -> None:
-        rendering = TurnRendering(_file_limit(self.channel))
+        limit = _file_limit(self.channel)
+        rendering = TurnRendering(limit, planned=len(turn.cells) if isinstance(turn, DirectTurn) else 0)
 
         def make_buttons(names: Sequence[ButtonName]) -> list[TurnButton]:
             return [TurnButton(name, session.session_id, first, rendering.cells) for name in names]
 
         workspace: Path = session.workspace
         self._turn = turn
-        self._view = LiveView(self.channel, rendering, make_buttons, workspace, self.service.edit_interval)
+        self._view = LiveView(self.channel, rendering, make_buttons, workspace, limit, self.service.edit_interval)
         if self._stopped:
             turn.stop()
         begun = time.monotonic()

@@ -22,7 +22,7 @@ class DirectTurn:
     """Runs cells until one fails. :meth:`events` is iterated once; :meth:`stop` ends it, with its end as an event."""
 
     def __init__(self, session: Session, cells: Sequence[str]) -> None:
-        self._cells = list(cells)
+        self.cells = tuple(cells)
         self._queue: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         self._runner = CellRunner(session, _BLIND, self._emit)
         self._task: asyncio.Task[None] | None = None
@@ -64,7 +64,7 @@ class DirectTurn:
         self._queue.put_nowait(event)
 
     async def _work(self) -> None:
-        for number, code in enumerate(self._cells, 1):
+        for number, code in enumerate(self.cells, 1):
             if self._stopping or self._failed:
                 return
             await self._runner.run(ToolCall(f"direct_{number}", EXECUTE.name, json.dumps({"code": code})))

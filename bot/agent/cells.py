@@ -9,6 +9,7 @@ from typing import Literal
 from bot.agent.events import (
     AgentEvent,
     CodeEnded,
+    CodeRunning,
     CodeStarted,
     FigureShown,
     FileWritten,
@@ -26,6 +27,7 @@ from kernel_manager.errors import ServiceError
 from kernel_manager.execution import events as execution
 from kernel_manager.execution.events import (
     CellFinished,
+    CellStarted,
     DisplayUpdated,
     Event,
     InputRequested,
@@ -82,6 +84,8 @@ class CellRunner:
         match event:
             case SessionWaiting():
                 self._emit(TurnWaiting())
+            case CellStarted():
+                self._emit(CodeRunning())
             case InputRequested():
                 self._emit(InputWanted(event.prompt, event.password, event.answer))
             case OutputAdded() | StreamExtended() | OutputReplaced() | DisplayUpdated() | OutputsCleared():

@@ -14,7 +14,7 @@ from bot.cogs.errors import answer, explained
 from bot.cogs.places import DIRECT, place_of, thread_session
 from bot.conversation import Incoming
 from bot.hand_in import described
-from bot.message_code import code_blocks, code_to_run
+from bot.message_code import PREFIX, code_blocks, code_to_run
 from bot.places import Place
 from bot.service import Service
 from kernel_manager.errors import ThreadbookError, UsageError
@@ -94,13 +94,20 @@ class Chat(commands.Cog, name="Threadbook chat"):
         text = self._text(message)
         conversation = self._service.conversation(place, channel)
         reference = message.reference.message_id if message.reference is not None else None
-        if reference is not None and conversation.is_question(reference) and conversation.answer(text):
-            return
+        if reference is not None and conversation.is_question(reference):
+            if conversation.question is not None and conversation.question.password:
+                await _reply(
+                    message, "That is a secret: delete your message, press **Answer** and enter it there. I did not take it."
+                )
+                return
+            if conversation.answer(text):
+                return
         cells = code_to_run(text, model=self._service.agent is not None)
         files = tuple(described(attachment) for attachment in message.attachments)
         if not text and not files:
             return
-        incoming = Incoming(message.author.display_name, text, cells, files, message.created_at)
+        scripts = text == PREFIX and bool(files)
+        incoming = Incoming(message.author.display_name, text, cells, files, message.created_at, scripts)
         if not conversation.add(incoming):
             await _reply(message, "Too much is queued here; wait for the turn that runs, or stop it.")
 

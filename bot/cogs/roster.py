@@ -1,11 +1,8 @@
-"""Everything that a bot has of ours, by itself or inside somebody else's: the cogs, and the buttons that outlive a restart."""
+"""The cogs that a bot has of ours, by itself or inside somebody else's."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from discord.ext import commands
-from discord.ui import DynamicItem
 
 from bot.cogs.account import Account
 from bot.cogs.chat import Chat
@@ -13,9 +10,6 @@ from bot.cogs.files import FilesCog
 from bot.cogs.operation import Operation
 from bot.cogs.turns import Turns
 from bot.service import Service
-from bot.views.buttons import TurnButton
-
-DYNAMIC_ITEMS: tuple[type[DynamicItem[Any]], ...] = (TurnButton,)
 
 
 def make_cogs(bot: commands.Bot | commands.AutoShardedBot, service: Service) -> list[commands.Cog]:

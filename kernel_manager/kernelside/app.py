@@ -31,6 +31,7 @@ from tornado import ioloop
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
 
+from .figure_notes import watch_saving
 from .file_index import FilesTable
 from .handles import KernelHandles, KernelPlaces
 from .init import CELL_OVER, READY
@@ -189,6 +190,7 @@ def build(preload: Sequence[str], *, warm_up: bool = True) -> KernelApp:
     for name in preload:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
+    watch_saving()
     if warm_up:
         rehearse(app)
     app.blas_setters = _find_blas_setters()

@@ -9,6 +9,7 @@ from bot.agent.cells import CellRunner
 from bot.agent.events import (
     AgentEvent,
     CodeEnded,
+    CodeRunning,
     CodeStarted,
     FigureShown,
     FileWritten,
@@ -57,6 +58,7 @@ async def test_what_a_cell_shows_comes_first_and_what_it_came_to_before_its_end(
         TurnWaiting(),
         PackagesInstalling("installing seaborn"),
         PackagesInstalled(("seaborn",)),
+        CodeRunning(),
         OutputShown(OutputAdded(0, FIGURE)),
         FigureShown(FIGURE["data"], ""),  # type: ignore[arg-type]
         FileWritten(RESULT.files[0]),
