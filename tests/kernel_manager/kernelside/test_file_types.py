@@ -32,7 +32,8 @@ WITHOUT_SAMPLE = {".sas7bdat"}
 
 #: Formats in which a part of a file cannot be told from a whole one: lines or frames without a count, a checksum or an end.
 CUT_OR_WHOLE = frozenset({
-    "table", "fixed width", "yaml", "ini", "properties", "toml", "text", "plain text", "json lines", "mailbox", "medline",
+    "table", "fixed width", "yaml", "ini", "properties", "toml", "text", "plain text", "web page", "json lines", "mailbox",
+    "medline",
     "endnote", "ris", "subtitles", "smiles", "fasta", "fastq", "genbank", "embl", "alignment", "bed", "bedgraph", "wig", "gff",
     "maf", "sam", "obj", "abaqus", "edge list", "adjacency list", "rdf", "wkt", "touchstone", "xyz", "calendar", "mail", "tar",
     "fits", "sound", "compressed sound", "video", "geojson lines", "mgf", "mol2", "phylip",
