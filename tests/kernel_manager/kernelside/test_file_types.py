@@ -27,8 +27,6 @@ LIMIT_S = 10.0
 
 #: What opens with a package that is not in the base environment.
 ON_DEMAND = {"duckdb", "zarr", "jpeg xl", "jpeg xr"}
-#: Nothing but the program that owns the format writes it.
-WITHOUT_SAMPLE = {".sas7bdat"}
 
 #: Formats in which a part of a file cannot be told from a whole one: lines or frames without a count, a checksum or an end.
 CUT_OR_WHOLE = frozenset({
@@ -40,9 +38,7 @@ CUT_OR_WHOLE = frozenset({
 })  # fmt: skip
 
 EXTENSIONS = sorted(extension for row in TYPES for extension in row.extensions if BY_EXTENSION[extension] is row)
-SAMPLED = [
-    extension for extension in EXTENSIONS if BY_EXTENSION[extension].name not in ON_DEMAND and extension not in WITHOUT_SAMPLE
-]
+SAMPLED = [extension for extension in EXTENSIONS if BY_EXTENSION[extension].name not in ON_DEMAND]
 
 
 @pytest.fixture(scope="module")
