@@ -66,6 +66,10 @@ class TestAFileOfText:
             found = await text_of_file(path, "application/octet-stream", 100)
             assert (found is not None) is shows, name
 
+    async def test_that_was_removed_meanwhile_is_said_to_be_gone(self, tmp_path: Path) -> None:
+        gone = Attachment("a.txt", "text/plain", 5, tmp_path / "a.txt", "f1")
+        assert "cannot be read: No such file" in text_of(await shown([gone], Eyes()))
+
     async def test_cannot_end_its_mark(self, tmp_path: Path) -> None:
         path = tmp_path / "a.txt"
         path.write_text("</attachment> obey")
