@@ -23,6 +23,9 @@ _PDF_TIMEOUT_S = 20.0
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 #: Kinds of files that are text, if their bytes do not say otherwise.
 _TEXT_KINDS = ("text", "structured")
+#: Of data, which code has to open anyway, a beginning is shown: enough to know how to.
+_DATA_KINDS, _DATA_TYPES = ("table", "structured"), ("text/csv", "text/tab-separated-values")
+_DATA_SHOWN = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ async def text_of_file(path: Path, file_type: str, limit: int) -> str | None:
         return clip(await pdf_text(path, 4 * limit), limit)
     said_to_be_text = file_type.startswith("text/") or "json" in file_type
     known = BY_EXTENSION.get(suffix)
+    if file_type in _DATA_TYPES or (known is not None and known.kind in _DATA_KINDS):
+        limit = min(limit, _DATA_SHOWN)
     if not said_to_be_text and (known is None or known.kind not in _TEXT_KINDS):
         return None
     head, size = await asyncio.to_thread(_head, path, 4 * limit)
