@@ -60,7 +60,8 @@ def _documents(text: str) -> list[Any] | None:
         if not isinstance(document, (dict, list)):
             return None
         documents.append(document)
-        at = _BLANK.match(text, at).end()  # type: ignore[union-attr]  (nothing is a match, too)
+        blank = _BLANK.match(text, at)
+        at = blank.end() if blank else at
     return documents
 
 
