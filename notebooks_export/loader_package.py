@@ -19,6 +19,7 @@ from pathlib import PurePosixPath
 #: The package in a bundle.
 PACKAGE = "threadbook_load_file"
 _ROOT = "load_file.py"
+_ALWAYS = frozenset({_ROOT, "file_index.py"})
 _LOADERS = "loaders"
 _MAX_DATA = 200_000
 
@@ -80,13 +81,16 @@ _INIT = '''\
 
 from pathlib import Path
 
+from .file_index import FilesTable
 from .load_file import make_load_file
 
-FILES = Path(__file__).resolve().parent.parent / "files"
+_FOLDER = Path(__file__).resolve().parent.parent / "files"
+FILES = FilesTable(str(_FOLDER))
+list_files = FILES.list_files
 #: Files that are not in the bundle, and why.
 LEFT_OUT = {left_out}
 
-_load_file = make_load_file(str(FILES))
+_load_file = make_load_file(str(_FOLDER))
 
 
 def load_file(name, *, as_=None, **options):
@@ -96,7 +100,7 @@ def load_file(name, *, as_=None, **options):
         why = LEFT_OUT.get(str(name))
         if why is None:
             raise
-        raise FileNotFoundError(f"{name} is not in this bundle: {why}. Put it into the folder {FILES}.") from None
+        raise FileNotFoundError(f"{name} is not in this bundle: {why}. Put it into the folder {_FOLDER}.") from None
     except ModuleNotFoundError as exc:
         if not (exc.name or "").startswith(__name__):
             raise
@@ -200,7 +204,7 @@ class _Pruning:
     def __init__(self, found: Mapping[str, str], ran: Mapping[str, Collection[str]]) -> None:
         self._found = found
         self._trees = {path: ast.parse(text) for path, text in found.items() if path.endswith(".py")}
-        self._used = {path for path in self._trees if ran.get(path) or path == _ROOT or path.endswith("__init__.py")}
+        self._used = {path for path in self._trees if ran.get(path) or path in _ALWAYS or path.endswith("__init__.py")}
         self._parts: dict[str, _Module] = {}
 
     def run(self) -> dict[str, str]:
