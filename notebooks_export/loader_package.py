@@ -2,7 +2,8 @@
 
 Which functions are needed is seen, not guessed: the kernel opens the bundle's files and tells what ran
 (:data:`TRACE`). Modules of which something ran stay whole. Of the others only what those refer to stays: constants,
-classes and functions that they call; functions that they merely name (in a table of loaders) become stubs that say so.
+classes and functions that they call; functions that they merely name (in a table of loaders) become stubs that say so. A module
+that does more than define stays whole, too.
 If the sources are ever written in a way that this does not understand, the whole of them goes into the bundle.
 """
 
@@ -237,6 +238,10 @@ class _Pruning:
                     self._need(module, alias.name, called=(alias.asname or alias.name) in called)
 
     def _need(self, path: str, name: str, *, called: bool) -> None:
+        if any(map(_acts, self._trees[path].body)):
+            self._used.add(path)
+            self._parts.pop(path, None)
+            return
         part = self._parts.setdefault(path, _Module(path, self._found[path], self._trees[path]))
         if name in part.whole:
             return
@@ -270,6 +275,22 @@ class _Pruning:
                             self._parts.pop(whole, None)
                         elif module in self._trees and module not in self._used:
                             self._need(module, alias.name, called=called)
+
+
+def _acts(statement: ast.stmt) -> bool:
+    """Whether a statement of a module may change what another one defined (a loop that fills a table), so that none can go."""
+    match statement:
+        case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return False
+        case ast.Assign(targets=targets):
+            return not all(isinstance(target, ast.Name | ast.Tuple) for target in targets)
+        case ast.AnnAssign():
+            return False
+        case ast.Expr(value=ast.Constant()):
+            return False
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return False
+    return True
 
 
 def _whole_modules(path: str, tree: ast.Module) -> Iterator[str]:

@@ -280,6 +280,15 @@ def test_loaders_that_arrive_later_are_pruned_too() -> None:
     assert files["threadbook_load_file/loaders/types.json"] == "{}"
 
 
+@pytest.mark.parametrize(
+    "filling", ["for x in 'ab':\n    TABLE[x] = 1\n", "TABLE.update(a=1)\n", "TABLE['a'] = 1\n", "TABLE |= {'a': 1}\n"]
+)
+def test_modules_that_do_more_than_define_stay_whole(filling: str) -> None:
+    table = f"TABLE = {{}}\ndef unused():\n    pass\n{filling}"
+    eager = {**LATER, "loaders/table.py": table, "loaders/kinds.py": "from .table import TABLE\nKINDS = TABLE\n"}
+    assert package_files(eager, LATER_RAN, {})["threadbook_load_file/loaders/table.py"] == table
+
+
 def test_modules_that_are_imported_as_such_stay_whole() -> None:
     eager = {**LATER, "loaders/kinds.py": "from . import a, b\nKINDS = [a, b]\n"}
     files = package_files(eager, LATER_RAN, {})
