@@ -186,9 +186,10 @@ def build(preload: Sequence[str], *, warm_up: bool = True) -> KernelApp:
     app.build()
     if "" not in sys.path:  # isolated mode leaves it out; a cell imports what lies in its working folder, as everywhere
         sys.path.insert(0, "")
-    for name in preload:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    with app.kernel.shell.builtin_trap:  # pandas, when it is imported, looks whether it is in a notebook or a terminal
+        for name in preload:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
     watch_saving()
     if warm_up:
         rehearse(app)
