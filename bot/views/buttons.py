@@ -37,6 +37,12 @@ _LOOKS: dict[Name, tuple[str, str, discord.ButtonStyle]] = {
 _PLACE = r"(?P<first>\d+)-(?P<count>\d+):(?P<session>[\w.-]+)"
 
 
+def looks_of(name: Name) -> tuple[str, str, str]:
+    """Return the label, the emoji and the style of a button."""
+    label, emoji, style = _LOOKS[name]
+    return label, emoji, style.name
+
+
 class TurnButton(DynamicItem[Button[Any]], template=rf"threadbook:(?P<name>{'|'.join(_LOOKS)}):{_PLACE}"):
     """A button below a turn; its ``count`` cells begin with the ``first`` of the session's history, counted from 0."""
 
