@@ -19,7 +19,7 @@ from bot.agent.agent import Message
 from bot.agent.attachments import Attachment
 from bot.agent.events import InputWanted
 from bot.agent.turn import Turn
-from bot.direct_turn import DirectTurn
+from bot.direct_turn import DirectCell, DirectTurn
 from bot.hand_in import scripts_of
 from bot.journal import LeftTurn
 from bot.live_view import LiveView
@@ -27,10 +27,14 @@ from bot.logs import about
 from bot.markdown import verbatim
 from bot.places import Place
 from bot.posts import ButtonName
+from bot.preview import previews
 from bot.rendering import TurnRendering
 from bot.resumed_turn import ResumedTurn
+from bot.upload_reply import replies
 from bot.views.buttons import TurnButton
+from bot.views.file_buttons import layout_of
 from kernel_manager.errors import ThreadbookError
+from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -53,7 +57,7 @@ class Incoming:
 
     name: str
     text: str
-    code: tuple[str, ...] = ()
+    code: tuple[str | DirectCell, ...] = ()
     attachments: tuple[dict[str, Any], ...] = ()
     at: datetime | None = None
     scripts: bool = False
@@ -168,14 +172,16 @@ class Conversation:
         handed_in = [await self._hand_in(incoming) for incoming in batch]
         if self._stopped:
             return
-        cells: list[str] = []
+        cells: list[str | DirectCell] = []
         for incoming, files in zip(batch, handed_in, strict=True):
             cells += [*incoming.code, *(await scripts_of(files) if incoming.scripts else ())]
         agent = self.service.agent
         if cells:
-            await self._show(session, DirectTurn(session, cells))
+            await self._show(
+                session, DirectTurn(session, [cell if isinstance(cell, DirectCell) else DirectCell(cell) for cell in cells])
+            )
         elif not any(incoming.text for incoming in batch):
-            await self._tell("\n".join(line for files in handed_in for line in file_lines(files))[:2_000])
+            await self._show_files([file for files in handed_in for file in files])
         elif agent is None:
             await self._tell(NO_MODEL)
         else:
@@ -184,6 +190,21 @@ class Conversation:
                 for incoming, files in zip(batch, handed_in, strict=True)
             ]
             await self._show(session, await agent.turn(session, messages))
+
+    async def _show_files(self, taken: Sequence[Attachment]) -> None:
+        """Show what came without words; what it holds follows, for looking into it takes a moment."""
+        ids = [file.file_id for file in taken if file.file_id is not None]
+        files = {file.file_id: file for file in await self.service.interpreter.files.list(self.place.user_id)}
+        known = [files[file_id] for file_id in ids if file_id in files]
+        nobody = discord.AllowedMentions.none()
+        try:
+            sent = [await self.channel.send(view=layout_of(reply), allowed_mentions=nobody) for reply in replies(known, {})]
+            found = await previews(self.service.interpreter, self.place.user_id, ids)
+            for message, reply in zip(sent, replies(known, found), strict=True):
+                if any(file.file_id in found for file in reply):
+                    await message.edit(view=layout_of(reply), allowed_mentions=nobody)
+        except discord.HTTPException as exc:
+            logger.warning("files in channel %s could not be shown: %s", self.place.channel_id, exc)
 
     async def _hand_in(self, incoming: Incoming) -> list[Attachment]:
         if not incoming.attachments:
@@ -202,7 +223,7 @@ class Conversation:
         """Show a turn until its end. ``begun`` are the entries and cells that the history had before it, if not those of now."""
         if begun is None:
             history = await asyncio.to_thread(session.read_history)
-            begun = len(history.entries), len(history.cells)
+            begun = len(history.entries), _first_cell(turn, history)
         fields = {"user": session.user_id, "session": session.session_id, "turn": secrets.token_hex(4)}
         journal = self.service.journal
         with about(**fields):
@@ -246,14 +267,10 @@ class Conversation:
             logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 
 
-def file_lines(files: Sequence[Attachment]) -> list[str]:
-    """Return a line for each file that was taken, as its owner reads it."""
-    return [
-        f"📎 {verbatim(file.name, 100)} · `{file.file_id}` · {verbatim(file.file_type, 80)} · {file.size:,} bytes · "
-        f"`load_file({file.file_id!r})`"
-        for file in files
-        if file.file_id is not None
-    ] or ["Nothing was taken."]
+def _first_cell(turn: Turn | DirectTurn | ResumedTurn, history: SessionHistory) -> int:
+    """The number that the first cell of a turn will have in the history, counted from 0; an imported one has one already."""
+    ids = {cell.cell_id for cell in turn.cells} if isinstance(turn, DirectTurn) else set()
+    return next((number for number, cell in enumerate(history.cells) if cell.cell_id in ids), len(history.cells))
 
 
 def _file_limit(channel: discord.abc.Messageable) -> int:

@@ -56,6 +56,13 @@ class Places:
         self._known[place.channel_id] = renewed
         return renewed
 
+    async def move(self, place: Place, session_id: str) -> Place:
+        """Have another session of its owner's go on at a place and return it."""
+        moved = replace(place, base=session_id, resets=0)
+        await self._database.set_config(f"{_PREFIX}{place.channel_id}", asdict(moved))
+        self._known[place.channel_id] = moved
+        return moved
+
     async def forget(self, channel_id: int) -> None:
         """A channel is no place any more; its sessions stay."""
         self._known.pop(channel_id, None)

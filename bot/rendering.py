@@ -170,7 +170,7 @@ class TurnRendering:
         cell = self._cell
         first = self._first_untold(result.outputs, cell.told) if cell is not None else 0
         shown = cell_text(result.outputs, number, first)
-        lines = [f"{_MARKS[result.status]} Cell {number} · {_WORDS[result.status]} · {result.duration_s:.1f} s"]
+        lines = [f"{_MARKS[result.status]} Cell {number} · {_WORDS[result.status]} · {_seconds(result.duration_s)}"]
         lines += cell.answers[-_NAMED:] if cell is not None else []
         lines += [shown.markdown] if shown.markdown else []
         if result.cause and result.status != "error":
@@ -250,7 +250,11 @@ def _asking(question: InputWanted) -> str:
 
 
 def _footer(ended: TurnEnded, cells: int) -> str:
-    ran = f"{cells} cell{'s' if cells != 1 else ''} · {ended.usage.seconds:.1f} s" if cells else "no code"
+    ran = f"{cells} cell{'s' if cells != 1 else ''} · {_seconds(ended.usage.seconds)}" if cells else "no code"
     word = {"completed": "done", "stopped": "stopped", "limit": "not begun", "failed": "failed"}[ended.status]
     reason = f" · {verbatim(ended.reason, 600)}" if ended.reason and ended.status != "stopped" else ""
     return f"-# {word} · {ran}{reason}"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 0.1 or seconds == 0 else f"{seconds:.2f} s"

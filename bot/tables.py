@@ -35,13 +35,13 @@ def shown_table(html: str) -> ShownTable | None:
     return table_of([[plain(cell) for cell in row] for row in rows], [plain(remark)[:WIDTH] for remark in remarks[:2]])
 
 
-def table_of(rows: Sequence[Sequence[str]], remarks: Sequence[str] = ()) -> ShownTable:
-    """Return a table of cells; the first row is the head. ``remarks`` stand below it."""
+def table_of(rows: Sequence[Sequence[str]], remarks: Sequence[str] = (), *, drawn: bool = True) -> ShownTable:
+    """Return a table of cells; the first row is the head. ``remarks`` stand below it. Not ``drawn``, it shows what fits."""
     width = max(map(len, rows))
     rows = [[*row, *[""] * (width - len(row))] for row in rows]
     columns, cut = _fitting(rows)
     wide = cut or width > len(columns)
-    if wide and (png := table_png(rows)) is not None:
+    if wide and drawn and (png := table_png(rows)) is not None:
         return ShownTable("\n".join(remarks), _csv(rows), png)
     lines = [_line(row, columns) for row in rows[: _MAX_ROWS + 1]]
     lines += [f"… {len(rows) - len(lines)} more rows"] if len(rows) > len(lines) else []

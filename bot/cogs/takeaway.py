@@ -17,7 +17,8 @@ from bot.places import Place
 from bot.posts import MESSAGE_LIMIT
 from bot.service import Service
 from bot.uploads import shown_name
-from bot.views.buttons import MAX_CHOICES, KeepSelect, TurnButton, row_of
+from bot.views.buttons import KeepSelect, TurnButton, row_of
+from bot.views.naming import MAX_CHOICES
 from kernel_manager.errors import ThreadbookError, UsageError
 from kernel_manager.execution.result import WrittenFile
 from kernel_manager.sessions.history import Cell

@@ -10,15 +10,19 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.cogs import uploads
 from bot.cogs.errors import answer, explained
 from bot.cogs.places import place_of
 from bot.cogs.takeaway import SEPARATOR, cells_of, keep, offer_to_keep, send_notebook, show_code, written_by
 from bot.conversation import Conversation, Incoming
+from bot.direct_turn import DirectCell
 from bot.markdown import size
 from bot.places import Place
 from bot.service import Service
-from bot.views.buttons import TURNS, KeepSelect, TurnButton, row_of
+from bot.views.buttons import KeepSelect, TurnButton, row_of
+from bot.views.file_buttons import FileButton
 from bot.views.modals import MAX_FIELD, AnswerModal, CodeModal
+from bot.views.naming import TURNS
 from kernel_manager.errors import UsageError
 
 _DIVIDER = re.compile(r"^# ?%%.*$", re.MULTILINE)
@@ -62,6 +66,16 @@ class Turns(commands.Cog, name=TURNS):
             files = written_by(await cells_of(self._service, place, select.session_id, select.first, select.count))
             wanted = [files[number] for number in numbers if number < len(files)]
             await keep(interaction, self._service, place, select.session_id, wanted)
+
+    async def file_pressed(self, interaction: discord.Interaction[Any], button: FileButton) -> None:
+        """Carry out what a button below a file asks for."""
+        async with explained(interaction):
+            await uploads.file_pressed(interaction, self._service, button)
+
+    async def run_notebook(self, interaction: discord.Interaction[Any], session_id: str, up_to: int | None) -> None:
+        """Run cells of an opened notebook."""
+        async with explained(interaction):
+            await uploads.run_notebook(interaction, self._service, session_id, up_to)
 
     @app_commands.command(name="stop", description="Stop what runs here, and forget what is queued")
     async def stop_command(self, interaction: discord.Interaction[Any]) -> None:
@@ -150,8 +164,5 @@ class Turns(commands.Cog, name=TURNS):
         await interaction.response.send_modal(CodeModal(code, submitted))
 
     async def _run(self, interaction: discord.Interaction[Any], place: Place, codes: Sequence[str]) -> None:
-        channel = interaction.channel
-        if not isinstance(channel, discord.abc.Messageable):
-            raise UsageError("nothing can run in this channel")
-        taken = self._service.conversation(place, channel).add(Incoming(interaction.user.display_name, "", tuple(codes)))
-        await answer(interaction, "Running it." if taken else "Too much is queued here.")
+        incoming = Incoming(interaction.user.display_name, "", tuple(map(DirectCell, codes)))
+        await uploads.queue(interaction, self._service, place, incoming)

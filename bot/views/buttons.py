@@ -11,15 +11,14 @@ from discord.ui import Button, DynamicItem, Select
 
 from bot.markdown import head
 from bot.posts import ButtonName
+from bot.views.file_buttons import FILE_ITEMS
+from bot.views.naming import MAX_CHOICES, TURNS
 
 if TYPE_CHECKING:
     from bot.cogs.turns import Turns
 
-#: The name under which a bot knows the cog that carries out what buttons ask for.
-TURNS = "Threadbook turns"
 #: Those below a turn, and those that an answer to one of them offers.
 Name = ButtonName | Literal["html", "bundle", "resetting"]
-MAX_CHOICES = 25
 _MAX_LABEL = 100
 _PLAIN = discord.ButtonStyle.secondary
 _LOOKS: dict[Name, tuple[str, str, discord.ButtonStyle]] = {
@@ -36,6 +35,12 @@ _LOOKS: dict[Name, tuple[str, str, discord.ButtonStyle]] = {
     "keep": ("Keep", "📌", _PLAIN),
 }
 _PLACE = r"(?P<first>\d+)-(?P<count>\d+):(?P<session>[\w.-]+)"
+
+
+def looks_of(name: Name) -> tuple[str, str, str]:
+    """Return the label, the emoji and the style of a button."""
+    label, emoji, style = _LOOKS[name]
+    return label, emoji, style.name
 
 
 class TurnButton(DynamicItem[Button[Any]], template=rf"threadbook:(?P<name>{'|'.join(_LOOKS)}):{_PLACE}"):
@@ -93,7 +98,7 @@ class KeepSelect(DynamicItem[Select[Any]], template=rf"threadbook:keeping:{_PLAC
 
 
 #: What a bot has to know so that the buttons of earlier processes work.
-DYNAMIC_ITEMS: tuple[type[DynamicItem[Any]], ...] = (TurnButton, KeepSelect)
+DYNAMIC_ITEMS: tuple[type[DynamicItem[Any]], ...] = (TurnButton, KeepSelect, *FILE_ITEMS)
 
 
 def row_of(*items: DynamicItem[Any]) -> discord.ui.View:
