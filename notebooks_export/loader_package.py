@@ -130,15 +130,15 @@ def sources() -> dict[str, str]:
     """The kernel's own ``load_file`` and everything that it may import of ours, by path."""
     root = resources.files("kernel_manager.kernelside")
     found = dict(_python_files(root.joinpath(_LOADERS), _LOADERS))
-    waiting = [_ROOT]
+    waiting, seen = [_ROOT, *(path for path in found if path.endswith(".py"))], set[str]()
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            text = _read(root, path)
-            if text is None:
-                continue
-            found[path] = text
-        waiting += [other for other in _possible_imports(path, ast.parse(found[path])) if other not in found]
+        text = found.get(path) or _read(root, path)
+        if path in seen or text is None:
+            continue
+        seen.add(path)
+        found[path] = text
+        waiting += _possible_imports(path, ast.parse(text))
     return found
 
 
