@@ -83,6 +83,8 @@ frame = pd.DataFrame({'n': [1, 2, 3], 's': ['x', 'y', 'z']})
 frame.to_excel('book.xlsx', index=False)
 frame.to_parquet('frame.parquet')
 Image.new('RGB', (4, 2), (1, 2, 3)).save('dot.png')
+import joblib
+joblib.dump([1, 2], 'list.joblib')
 """
 SHOW = """
 found = load_file({name!r})
@@ -116,8 +118,8 @@ async def test_a_bundle_opens_files_of_many_kinds_with_the_loaders_that_it_has(
     unpacked_to = unpacked(made.content, tmp_path / "bundle")
     nb = read_valid(next(unpacked_to.glob("*.ipynb")).read_bytes())
     ran = await run_elsewhere(nb, unpacked_to, kernel_python, monkeypatch)
-    assert len(code_cells(ran)) == 9
+    assert len(code_cells(ran)) == 10
     await assert_nothing_differs(nb, ran, session)
     loaders = {path.stem for path in (unpacked_to / "threadbook_load_file" / "loaders").iterdir()}
-    assert {"table", "mail", "databases", "archives"} < loaders
+    assert {"table", "mail", "databases", "archives", "pickles"} < loaders
     assert not {"video", "chemistry", "geospatial"} & loaders
