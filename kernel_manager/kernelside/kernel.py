@@ -20,6 +20,7 @@ from traitlets import Callable as CallableTrait
 from . import pip_lines
 from .figure_notes import NotingFormatter
 from .interrupts import Interrupts
+from .json_packing import packed
 from .output_limits import MESSAGE_LIMIT, DisplayLimiter, encodable, left_out, shorten_content
 from .variables import variables
 
