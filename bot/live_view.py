@@ -22,7 +22,7 @@ from bot.agent.events import AgentEvent, CodeEnded, InputWanted, TurnEnded, Warn
 from bot.outbox import too_large
 from bot.posts import ButtonName, Files, Panel, Post
 from bot.rendering import TurnRendering
-from bot.sending import TooLargeError, to_send
+from bot.sending import Sendable, TooLargeError, each_once, to_send
 from bot.uploads import Upload
 
 logger = logging.getLogger(__name__)
@@ -67,6 +67,7 @@ class LiveView:
         self._limit = limit
         self._interval = interval
         self._sent: list[_Sent] = []
+        self._figures: set[str] = set()
         self._changed = asyncio.Event()
         self._rendering_lock = asyncio.Lock()
         self._over = False
@@ -193,21 +194,23 @@ class LiveView:
         nobody = discord.AllowedMentions.none()
         if isinstance(post, Panel):
             return await self._channel.send(view=self._layout(post), nonce=nonce, allowed_mentions=nobody)
-        read = [await self._read(upload) for upload in post.uploads]
-        found = [file for file in read if file is not None]
+        figures = set(self._figures)
+        found = each_once([await self._read(upload) for upload in post.uploads], figures)
         if not found:
             return None
         more: dict[str, Any] = {"view": self._row(post.buttons)} if post.buttons else {}
         try:
-            return await self._channel.send(files=found, nonce=nonce, allowed_mentions=nobody, **more)
+            message = await self._channel.send(files=found, nonce=nonce, allowed_mentions=nobody, **more)
         except discord.HTTPException as exc:
             if exc.status not in _REFUSED:
                 raise
             # sent again, they would be refused again, and nothing after them would ever show
             await self._warn(f"Discord did not take {', '.join(file.filename for file in found)} ({exc.text})")
             return None
+        self._figures = figures
+        return message
 
-    async def _read(self, upload: Upload) -> discord.File | None:
+    async def _read(self, upload: Upload) -> Sendable | None:
         try:
             return await asyncio.to_thread(to_send, upload, self._workspace)
         except TooLargeError:
