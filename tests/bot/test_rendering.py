@@ -255,6 +255,13 @@ two
         assert [upload.filename for upload in files(rendered(*early))] == ["figure-1.png", "plot.pdf"]
         assert "-# saved as out/plot.png" in looks(*early)
 
+    def test_that_are_shown_twice_and_saved_are_posted_once(self) -> None:
+        note = {"threadbook": {"figure": {"axes": [], "saved": ["plot.png"]}}}
+        output, saved = {**shown(png()), "metadata": note}, written("plot.png", mime="image/png")
+        started, done = cell(output, output, files=[saved])
+        figure = FigureShown(png(), "")
+        assert [upload.filename for upload in files(rendered(started, figure, figure, FileWritten(saved), done))] == ["plot.png"]
+
     def test_of_a_kind_that_discord_does_not_show_are_files(self) -> None:
         started, done = cell()
         posts = rendered(
