@@ -32,7 +32,8 @@ EDIT_INTERVAL_S = 1.5
 _LAST_TRIES = 22
 _LONGEST_DELAY = 32
 #: What Discord answers to files that it does not want.
-_REFUSED = frozenset({400, 413})
+_REFUSED = frozenset({400, 403, 413})
+_UNKNOWN_MESSAGE = 10008
 
 #: Makes the buttons of a message.
 MakeButtons = Callable[[Sequence[ButtonName]], Sequence[Item[Any]]]
@@ -179,11 +180,19 @@ class LiveView:
         while len(self._sent) > number:
             sent = self._sent.pop()
             if sent.message is not None:
-                await sent.message.delete()
+                with contextlib.suppress(discord.NotFound):
+                    await sent.message.delete()
 
     async def _edit(self, sent: _Sent, post: Post) -> None:
         if isinstance(post, Panel) and sent.message is not None:
-            await sent.message.edit(view=self._layout(post), allowed_mentions=discord.AllowedMentions.none())
+            try:
+                await sent.message.edit(view=self._layout(post), allowed_mentions=discord.AllowedMentions.none())
+            except discord.NotFound as exc:
+                if exc.code != _UNKNOWN_MESSAGE:
+                    raise
+                # somebody deleted it: whoever asked gets the answer all the same
+                sent.message = await self._send(post)
+                self._nonce = _new_nonce()
         sent.post = post
 
     # --- requests -------------------------------------------------------------------------------------------------
@@ -205,7 +214,9 @@ class LiveView:
             if exc.status not in _REFUSED:
                 raise
             # sent again, they would be refused again, and nothing after them would ever show
-            await self._warn(f"Discord did not take {', '.join(file.filename for file in found)} ({exc.text})")
+            names = ", ".join(file.filename for file in found)
+            allow = "; I need the permission to attach files here" if exc.status == 403 else ""
+            await self._warn(f"Discord did not take {names} ({exc.text}){allow}")
             return None
         self._figures = figures
         return message

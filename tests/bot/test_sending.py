@@ -18,6 +18,13 @@ def test_files_are_packed_by_number_and_by_bytes() -> None:
     assert pack([of_bytes("a.zip", b"xxx")], 2).too_large == (of_bytes("a.zip", b"xxx"),)
 
 
+def test_a_request_may_have_exactly_the_limit() -> None:
+    halves = [Upload(f"{n}.png", b"", 5 * 2**20) for n in range(2)]
+    assert [len(batch) for batch in pack(halves, 10 * 2**20).batches] == [2]
+    assert [len(batch) for batch in pack([*halves, of_bytes("one", b"x")], 10 * 2**20).batches] == [2, 1]
+    assert pack([Upload("a.png", b"", 10 * 2**20 + 1)], 10 * 2**20).batches == ()
+
+
 def test_an_archive_goes_alone_because_nobody_knows_its_size_yet() -> None:
     batches = pack([of_bytes("a", b"x"), of_bytes("b.txt", b"xxx"), of_bytes("c", b"x")], 2).batches
     assert [[upload.filename for upload in batch] for batch in batches] == [["a"], ["b.txt.zip"], ["c"]]
