@@ -29,8 +29,7 @@ def gather(
     root = _environment_root(history, Environments(settings.environments_path))
     own = _own_packages(settings.data_dir, history.user_id, root)
     installed = installed_in([*package_folders, *own, *_site_packages(root)]) if root else Installed()
-    shelf = DataFolder(settings.data_dir).files(history.user_id) if history.user_id else None
-    data = data_files(history.cells, shelf, workspace)
+    data = data_files(history.cells, _shelf(history, settings), workspace)
     kernel = installed.named(KERNEL)
     return Surroundings(
         python_version=_python_version(root) if root else None,
@@ -41,6 +40,15 @@ def gather(
         loads=data.loads,
         installed=installed,
     )
+
+
+def _shelf(history: SessionHistory, settings: Settings) -> Path | None:
+    """The folder of the files that the session's code can load: nobody gets others by naming them in a cell."""
+    if not history.user_id:
+        return None
+    data = DataFolder(settings.data_dir)
+    session = data.session(history.user_id, history.session_id)
+    return session.files if session.selection.exists() else data.files(history.user_id)
 
 
 def _environment_root(history: SessionHistory, environments: Environments) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
@@ -15,16 +15,7 @@ from bot.agent.models.protocol import ModelClient
 from bot.agent.seen import Eyes
 from bot.agent.turn import Turn
 from bot.agent.usage import UsageBook
-from kernel_manager.files.user_file import UserFile
 from kernel_manager.sessions.session import Session
-
-#: Returns a user's files, the newest first.
-FilesOf = Callable[[str], Awaitable[Sequence[UserFile]]]
-
-
-async def no_files(_user_id: str) -> Sequence[UserFile]:
-    """Nobody has files."""
-    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +59,6 @@ class Agent:
     client: ModelClient
     options: AgentOptions
     usage: UsageBook | None = None
-    files_of: FilesOf = no_files
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:

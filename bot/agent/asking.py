@@ -80,7 +80,7 @@ class Asking:
                 timeout=options.timeout,
                 characters=options.output_characters,
                 vision=options.eyes(self._assistant).vision,
-                files=await self._agent.files_of(self._session.user_id),
+                files=await self._session.files(),
             )
             self._instructions = system_prompt(self._assistant.name, self._assistant.instructions, around)
         return self._instructions

@@ -51,7 +51,7 @@ async def open_agent(interpreter: Interpreter, *, client: ModelClient | None = N
         assistants = Assistants(interpreter.database, settings.assistants_dir)
         await assistants.start(client, options.model)
         usage = UsageBook(interpreter.database, DailyLimits(settings.daily_tokens_per_user, settings.daily_runs_per_user))
-        yield OpenAgent(Agent(client, options, usage, interpreter.files.list), assistants, usage)
+        yield OpenAgent(Agent(client, options, usage), assistants, usage)
 
 
 def options_of(settings: Settings, packages: Sequence[str] = (), *, with_endpoint: bool = True) -> AgentOptions:

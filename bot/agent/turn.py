@@ -175,7 +175,7 @@ class Turn:
         if call.name == EXECUTE.name:
             return await self._cells.run(call)
         if call.name == LIST_FILES.name:
-            files = await self._agent.files_of(self._session.user_id)
+            files = await self._session.files()
             return _told(call, marked("files", "\n".join(file_lines(files)) or "none"))
         return _told(call, f"error: {unknown_tool(call.name)}")
 
