@@ -14,7 +14,7 @@ from bot.agent.budget import Calibration
 from bot.agent.models.protocol import ModelClient
 from bot.agent.seen import Eyes
 from bot.agent.turn import Turn
-from bot.agent.usage import UsageBook
+from bot.agent.usage import Account, UsageBook
 from kernel_manager.sessions.session import Session
 
 
@@ -65,9 +65,15 @@ class Agent:
         self.calibration = Calibration()
         self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    def turn(self, session: Session, messages: Message | Sequence[Message], assistant: Assistant) -> Turn:
-        """Return the turn that answers these messages; nothing happens until its events are asked for."""
-        return Turn(self, session, [messages] if isinstance(messages, Message) else list(messages), assistant)
+    def turn(
+        self, session: Session, messages: Message | Sequence[Message], assistant: Assistant, account: Account | None = None
+    ) -> Turn:
+        """Return the turn that answers these messages; nothing happens until its events are asked for.
+
+        ``account`` says who is charged, if not the session's user.
+        """
+        said = [messages] if isinstance(messages, Message) else list(messages)
+        return Turn(self, session, said, assistant, account or Account((session.user_id,)))
 
     def line(self, session: Session) -> asyncio.Lock:
         """Return what a turn of the session holds while it runs, so that turns come one after the other."""
