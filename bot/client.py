@@ -7,10 +7,7 @@ import logging
 import discord
 from discord.ext import commands
 
-from bot.cogs.account import Account
-from bot.cogs.chat import Chat
-from bot.cogs.files import FilesCog
-from bot.cogs.turns import Turns
+from bot.cogs.all import all_cogs
 from bot.service import Service
 from bot.views.buttons import TurnButton
 
@@ -38,10 +35,8 @@ class ThreadbookBot(commands.Bot):
 
     async def setup_hook(self) -> None:
         """Load what the bot does, before the first event."""
-        await self.add_cog(Turns(self._service))
-        await self.add_cog(Chat(self, self._service))
-        await self.add_cog(FilesCog(self._service))
-        await self.add_cog(Account(self._service))
+        for cog in all_cogs(self, self._service):
+            await self.add_cog(cog)
         self.add_dynamic_items(TurnButton)
         await self.tree.sync()
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
-import secrets
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -16,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 import discord
 
 from bot.agent.agent import Message
-from bot.agent.attachments import Attachment
+from bot.agent.attachments import Attachment, attached
 from bot.agent.turn import Turn
+from bot.agent.usage import KIND, Account
 from bot.direct_turn import DirectTurn
+from bot.failures import failure_line, noted_failure
 from bot.live_view import LiveView
 from bot.markdown import verbatim
-from bot.places import Place
+from bot.places import Place, TakenFile
 from bot.rendering import ButtonName, TurnRendering
+from bot.reopening import reopened
 from bot.views.buttons import TurnButton
-from kernel_manager.errors import ThreadbookError
+from kernel_manager.errors import DatabaseError, UsageError
 from kernel_manager.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -36,31 +40,43 @@ NO_MODEL = "There is no language model here: send code in a ```py block, or behi
 #: Bytes of files in one request where Discord does not say.
 FILE_LIMIT = 10 * 2**20
 _MAX_QUEUED = 50
+_MAX_SEEN = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What somebody sent. ``code`` are cells to run directly; without them the text is for the model."""
+    """What somebody sent. ``code`` are cells to run directly; without them the text is for the model.
+
+    ``user_id`` is who asks, and is charged; None is the place's owner. ``message_id`` is the message that it was, if it was one.
+    """
 
     name: str
     text: str
     code: tuple[str, ...] = ()
     attachments: tuple[dict[str, Any], ...] = ()
     at: datetime | None = None
+    user_id: int | None = None
+    message_id: int | None = None
 
 
 @dataclass(eq=False)
 class Conversation:
-    """See the module. ``place`` is whose session it is, ``channel`` where it is shown."""
+    """See the module. ``channel`` is where it is shown, ``_place`` whose session it was at first."""
 
     service: Service
-    place: Place
+    _place: Place
     channel: discord.abc.Messageable
     _queue: list[Incoming] = field(default_factory=list)
     _worker: asyncio.Task[None] | None = None
     _turn: Turn | DirectTurn | None = None
     _view: LiveView | None = None
     _stopped: bool = False
+    _seen: deque[int] = field(default_factory=lambda: deque(maxlen=_MAX_SEEN))
+
+    @property
+    def place(self) -> Place:
+        """Whose session it is now."""
+        return self.service.places.current(self._place)
 
     @property
     def busy(self) -> bool:
@@ -68,16 +84,45 @@ class Conversation:
         return self._worker is not None
 
     def add(self, incoming: Incoming) -> bool:
-        """Have something answered, now or after the turn that runs; return whether there was room for it."""
+        """Have something answered, now or after the turn that runs; return whether there was room for it.
+
+        Raises LimitError for somebody who asks for too much at once.
+        """
         if len(self._queue) >= _MAX_QUEUED:
             return False
+        self.service.gate.count(incoming.user_id or self.place.owner_id, self.place.guild_id)
         self._queue.append(incoming)
+        if incoming.message_id is not None:
+            self._seen.append(incoming.message_id)
         if self._worker is None:
             self._worker = self.service.start(self._work(), f"conversation in {self.place.channel_id}")
         return True
 
+    def has_seen(self, message_id: int) -> bool:
+        """Whether a message is queued, or was lately."""
+        return message_id in self._seen
+
+    def replace(self, incoming: Incoming) -> bool:
+        """Put something in the place of the same message, if that still waits; return whether it did."""
+        for number, waiting in enumerate(self._queue):
+            if waiting.message_id is not None and waiting.message_id == incoming.message_id:
+                self._queue[number] = incoming
+                return True
+        return False
+
+    async def withdraw(self) -> bool:
+        """Stop the turn that runs, as a person asks for it: what is queued needs no answer any more either."""
+        queued = [incoming.message_id for incoming in self._queue if incoming.message_id is not None]
+        stopped = self.stop()
+        if queued:
+            await self.service.places.note_handled(self.place, queued)
+        return stopped
+
     def stop(self) -> bool:
-        """Stop the turn that runs, and forget what is queued; return whether there was one."""
+        """Stop the turn that runs, and forget what is queued; return whether there was one.
+
+        What was queued is found again by the next process.
+        """
         self._queue.clear()
         self._stopped = self.busy
         if self._turn is not None:
@@ -123,13 +168,24 @@ class Conversation:
 
     async def _carry_out(self, batch: Sequence[Incoming]) -> None:
         try:
+            await self._note(batch, running=True)
             await self._answer(batch)
-        except ThreadbookError as exc:
+        except UsageError as exc:
             await self._tell(verbatim(str(exc), 1_500))
-        except Exception:  # whoever wrote gets an answer, whatever went wrong
-            number = secrets.token_hex(4)
-            logger.exception("error %s in the conversation in channel %s", number, self.place.channel_id)
-            await self._tell(f"Something went wrong; tell the operator error {number}.")
+        except Exception as exc:  # noqa: BLE001  (whoever wrote gets an answer, whatever went wrong)
+            await self._tell(failure_line(exc, noted_failure(exc, f"the conversation in channel {self.place.channel_id}")))
+        await self._note(batch, running=False)
+
+    async def _note(self, batch: Sequence[Incoming], *, running: bool) -> None:
+        """Remember what runs, so that the next process knows if this one is killed meanwhile."""
+        messages = [incoming.message_id for incoming in batch if incoming.message_id is not None]
+        try:
+            if running and messages:
+                await self.service.places.note_handled(self.place, messages, running=True)
+            elif self.place.running:
+                await self.service.places.change(self.place, running=())
+        except DatabaseError as exc:
+            logger.warning("a restart will not know what runs in channel %s: %s", self.place.channel_id, exc)
 
     async def _tell(self, text: str) -> None:
         try:
@@ -138,37 +194,92 @@ class Conversation:
             logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 
     async def _answer(self, batch: Sequence[Incoming]) -> None:
-        session = await self.service.interpreter.session(self.place.user_id, self.place.session_id)
-        handed_in = [await self._hand_in(incoming) for incoming in batch]
+        session = await self.service.session_of(self.place)
+        self.channel = await reopened(self.channel)
+        handed_in = [await self._hand_in(session, incoming) for incoming in batch]
         if self._stopped:
             return
         cells = [code for incoming in batch for code in incoming.code]
-        agent = self.service.agent
+        account = self._account(batch, "run" if cells else KIND)
         if cells:
-            await self._show(session, DirectTurn(session, cells))
+            await self._show(session, DirectTurn(session, cells, functools.partial(self.service.usage.charge, account)))
         elif not any(incoming.text for incoming in batch):
             await self._tell("\n".join(line for files in handed_in for line in file_lines(files))[:2_000])
-        elif agent is None:
+        elif self.service.agent is None:
             await self._tell(NO_MODEL)
         else:
-            messages = [
-                Message(incoming.text, incoming.name, tuple(files), incoming.at)
-                for incoming, files in zip(batch, handed_in, strict=True)
-            ]
-            await self._show(session, await agent.turn(session, messages))
+            await self._ask(session, batch, handed_in, account)
 
-    async def _hand_in(self, incoming: Incoming) -> list[Attachment]:
+    async def _ask(
+        self, session: Session, batch: Sequence[Incoming], handed_in: Sequence[list[Attachment]], account: Account
+    ) -> None:
+        agent = self.service.agent
+        assert agent is not None
+        refused = await self._refused(account.users) if len(account.users) > 1 else set()
+        messages = [
+            Message(incoming.text, incoming.name, tuple(files), incoming.at)
+            for incoming, files in zip(batch, handed_in, strict=True)
+            if self._asker(incoming) not in refused
+        ]
+        if messages:
+            payers = tuple(user for user in account.users if user not in refused)
+            await self._show(session, await agent.turn(session, messages, account=Account(payers, account.kind)))
+
+    async def _refused(self, users: Sequence[str]) -> set[str]:
+        """Those of several whose day is used up; each is told, and the others are answered."""
+        agent = self.service.agent
+        assert agent is not None
+        refused = {user: refusal for user in users if (refusal := await agent.usage.refusal(user)) is not None}
+        for user, refusal in refused.items():
+            await self._tell(f"<@{user}> {refusal}")
+        return set(refused)
+
+    def _asker(self, incoming: Incoming) -> str:
+        return str(incoming.user_id or self.place.owner_id)
+
+    def _account(self, batch: Sequence[Incoming], kind: str) -> Account:
+        """Whoever asked is charged, under the server where it was."""
+        guild = self.place.guild_id
+        users = tuple(dict.fromkeys(map(self._asker, batch)))
+        return Account(users, kind if guild is None else f"{kind}@{guild}")
+
+    async def _hand_in(self, session: Session, incoming: Incoming) -> list[Attachment]:
+        """Take the attachments over: whoever sent them owns them, and this session sees them."""
         if not incoming.attachments:
             return []
-        files = await self.service.hand_in.take(self.place.user_id, incoming.attachments)
-        for file in files:
+        user = self._asker(incoming)
+        known = {file.attachment_id: file for file in self.place.files if file.user_id == user and file.attachment_id}
+        files: list[Attachment] = []
+        wanted: list[dict[str, Any]] = []
+        for item in incoming.attachments:
+            again = await self._taken_before(known.get(int(item.get("id") or 0)), str(item["url"]))
+            if again is not None:
+                files.append(again)
+            else:
+                wanted.append(item)
+        new = await self.service.hand_in.take(user, wanted) if wanted else []
+        taken = [
+            TakenFile(user, file.file_id, int(item.get("id") or 0))
+            for item, file in zip(wanted, new, strict=True)
+            if file.file_id is not None
+        ]
+        if taken:
+            await self.service.places.note_files(self.place, taken)
+            await session.add_files([file.ref for file in taken])
+        for file in new:
             if file.failure is not None:
                 await self._tell(f"⚠️ {verbatim(file.name, 100)} was not taken: {verbatim(file.failure, 300)}")
-        return files
+        return [*files, *new]
+
+    async def _taken_before(self, known: TakenFile | None, url: str) -> Attachment | None:
+        """An attachment that came in already, such as that of a message that is replied to."""
+        if known is None:
+            return None
+        found = await self.service.interpreter.files.pick([known.ref])
+        return attached(found[0], url) if found else None
 
     async def _show(self, session: Session, turn: Turn | DirectTurn) -> None:
         first = len((await asyncio.to_thread(session.read_history)).cells)
-
         rendering = TurnRendering(_file_limit(self.channel))
 
         def make_buttons(names: Sequence[ButtonName]) -> list[TurnButton]:

@@ -13,10 +13,13 @@ import discord
 
 from bot.agent.attachments import Attachment, attached
 from bot.attachments import cleanup_attachment_files, download_attachments_batch
-from kernel_manager.errors import ThreadbookError
+from kernel_manager.errors import ThreadbookError, UsageError
 from kernel_manager.files.store import FileStore
 
 logger = logging.getLogger(__name__)
+
+#: Megabytes of a file that is run as code.
+_MAX_CODE_MB = 1
 
 #: Downloads a message's attachments; see :func:`~bot.attachments.download_attachments_batch`.
 Download = Callable[[Sequence[dict[str, Any]], Path, float], Awaitable[list[dict[str, Any]]]]
@@ -44,6 +47,23 @@ class HandIn:
         finally:
             await asyncio.to_thread(cleanup_attachment_files, got)
 
+    async def read_code(self, item: dict[str, Any]) -> str:
+        """Return the text of an attachment that is code. Raises UsageError."""
+        (got,) = await self.download([item], self.folder, _MAX_CODE_MB)
+        try:
+            if not got["downloaded"]:
+                raise UsageError(f"{item['filename']} was not taken: {got.get('error', 'it is no file')}")
+            content = await asyncio.to_thread(Path(got["local_path"]).read_bytes)
+        finally:
+            await asyncio.to_thread(cleanup_attachment_files, [got])
+        try:
+            text = content.decode("utf-8-sig")
+        except UnicodeDecodeError as exc:
+            raise UsageError(f"{item['filename']} is no UTF-8 text; save it as that and send it again") from exc
+        if not text.strip():
+            raise UsageError(f"{item['filename']} is empty")
+        return text
+
     async def _store(self, user_id: str, item: dict[str, Any]) -> Attachment:
         name, url = str(item["filename"]), str(item["url"])
         if not item["downloaded"]:
@@ -64,6 +84,7 @@ class HandIn:
 def described(attachment: discord.Attachment) -> dict[str, Any]:
     """Return a message's attachment as downloads know it."""
     return {
+        "id": attachment.id,
         "url": attachment.url,
         "filename": attachment.filename,
         "size": attachment.size,

@@ -43,7 +43,9 @@ _LAST_ROUND = (
 class Turn:
     """See the module. :meth:`events` is iterated once; :meth:`stop` ends the turn from outside, with its end as an event."""
 
-    def __init__(self, agent: Agent, session: Session, messages: Sequence[Message], assistant: Assistant, account: Account) -> None:
+    def __init__(
+        self, agent: Agent, session: Session, messages: Sequence[Message], assistant: Assistant, account: Account
+    ) -> None:
         self._agent = agent
         self._session = session
         self._messages = messages

@@ -51,8 +51,8 @@ class UsageBook:
         now = self._clock()
         return refusal(await self._database.get_user_token_stats(user_id, now.date()), self._limits, now)
 
-    async def charge(self, account: Account, usage: TurnUsage, *, assistant_id: str) -> None:
-        """Add what a turn took to everybody's part of the account."""
+    async def charge(self, account: Account, usage: TurnUsage, *, assistant_id: str = "") -> None:
+        """Add what a turn took to everybody's part of the account; without a model there is no assistant."""
         for user_id, share in zip(account.users, shares(usage, len(account.users)), strict=True):
             await self.add(user_id, share, assistant_id=assistant_id, kind=account.kind)
 

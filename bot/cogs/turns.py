@@ -11,7 +11,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs.errors import answer, explained
-from bot.cogs.places import place_of
+from bot.cogs.places import check_owner, place_of
 from bot.conversation import FILE_LIMIT, Conversation, Incoming
 from bot.markdown import fenced, size, verbatim
 from bot.places import Place
@@ -70,7 +70,7 @@ class Turns(commands.Cog, name=TURNS):
 
     async def _stop(self, interaction: discord.Interaction[Any]) -> None:
         conversation = self._conversation(interaction)
-        stopped = conversation is not None and conversation.stop()
+        stopped = conversation is not None and await conversation.withdraw()
         await answer(interaction, "Stopping." if stopped else "Nothing runs here.")
 
     async def _ask(self, interaction: discord.Interaction[Any]) -> None:
@@ -100,6 +100,7 @@ class Turns(commands.Cog, name=TURNS):
         )
 
     async def _reset(self, interaction: discord.Interaction[Any], place: Place) -> None:
+        check_owner(place, interaction)
         await interaction.response.defer(ephemeral=True, thinking=True)
         await self._service.reset(place)
         await interaction.followup.send("Begun anew: fresh kernel, empty context. Your files are still there.", ephemeral=True)
@@ -119,8 +120,13 @@ class Turns(commands.Cog, name=TURNS):
             channel = interaction.channel
             if not isinstance(channel, discord.abc.Messageable):
                 raise UsageError("nothing can run in this channel")
-            taken = self._service.conversation(place, channel).add(Incoming(interaction.user.display_name, "", tuple(codes)))
+            taken = self._service.conversation(place, channel).add(_again(interaction, codes))
             await interaction.followup.send("Running it again." if taken else "Too much is queued here.", ephemeral=True)
+
+
+def _again(interaction: discord.Interaction[Any], codes: list[str]) -> Incoming:
+    user = interaction.user
+    return Incoming(user.display_name, "", tuple(codes), user_id=user.id)
 
 
 async def _show_code(interaction: discord.Interaction[Any], codes: list[str]) -> None:

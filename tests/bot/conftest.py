@@ -15,7 +15,7 @@ import simcord
 from simcord.builders import ChannelHandle, GuildHandle
 
 from bot.agent.models.scripted import ScriptedClient, Step
-from bot.client import ThreadbookBot
+from bot.client import ThreadbookBot, make_intents
 from bot.service import Service, open_service
 from kernel_manager import Interpreter, open_interpreter
 from kernel_manager.packages.environments import Environment
@@ -81,6 +81,11 @@ def said(result: simcord.InteractionResult) -> simcord.ResponseMessage:
     return result.response
 
 
+def told(result: simcord.InteractionResult) -> str:
+    """What the bot said last to who pressed or asked."""
+    return (result.followups[-1] if result.followups else said(result)).content
+
+
 def labels(message: discord.Message) -> list[str | None]:
     rows = (part for part in message.components if isinstance(part, discord.ActionRow))
     return [button.label for row in rows for button in row.children if isinstance(button, discord.Button)]
@@ -120,11 +125,13 @@ def shared_folder(kernel_environment: Environment) -> Iterator[Path]:
 
 @pytest.fixture
 def open_stage(shared_folder: Path, kernel_environment: Environment, own_settings: None) -> OpenStage:
-    """Open stages: ``script`` is what the model does, None for no model."""
+    """Open stages: ``script`` is what the model does, None for no model; ``changes`` are fields of Settings."""
 
     @asynccontextmanager
-    async def opened(script: Sequence[Step] | None = (), *, notify_after: float = 30) -> AsyncIterator[Stage]:
-        settings = make_settings(shared_folder, kernel_environment)
+    async def opened(
+        script: Sequence[Step] | None = (), *, notify_after: float = 30, content: bool = True, **changes: Any
+    ) -> AsyncIterator[Stage]:
+        settings = make_settings(shared_folder, kernel_environment, **changes)
         model = ScriptedClient(script or ())
         client = None if script is None else model
         cdn = Cdn()
@@ -133,9 +140,10 @@ def open_stage(shared_folder: Path, kernel_environment: Environment, own_setting
             open_service(
                 interpreter, model=client, download=cdn.download, edit_interval=0.02, notify_after=notify_after
             ) as service,
-            simcord.run(ThreadbookBot(service)) as env,
+            simcord.run(ThreadbookBot(service, make_intents(message_content=content))) as env,
         ):
             cdn.bot = env.bot
+            service.clock = env.now
             # ids begin anew with every simulation, and the interpreter's data do not
             for number in range(100 * next(_numbers)):
                 env.create_user(f"nobody{number}")
