@@ -7,9 +7,8 @@ import logging
 import discord
 from discord.ext import commands
 
-from bot.cogs.all import all_cogs
+from bot.cogs.roster import DYNAMIC_ITEMS, make_cogs
 from bot.service import Service
-from bot.views.buttons import TurnButton
 
 logger = logging.getLogger(__name__)
 
@@ -35,9 +34,9 @@ class ThreadbookBot(commands.Bot):
 
     async def setup_hook(self) -> None:
         """Load what the bot does, before the first event."""
-        for cog in all_cogs(self, self._service):
+        for cog in make_cogs(self, self._service):
             await self.add_cog(cog)
-        self.add_dynamic_items(TurnButton)
+        self.add_dynamic_items(*DYNAMIC_ITEMS)
         await self.tree.sync()
 
     async def on_ready(self) -> None:

@@ -168,24 +168,20 @@ class Conversation:
 
     async def _carry_out(self, batch: Sequence[Incoming]) -> None:
         try:
-            await self._note(batch, running=True)
+            await self._note_begin(batch)
             await self._answer(batch)
         except UsageError as exc:
             await self._tell(verbatim(str(exc), 1_500))
         except Exception as exc:  # noqa: BLE001  (whoever wrote gets an answer, whatever went wrong)
             await self._tell(failure_line(exc, noted_failure(exc, f"the conversation in channel {self.place.channel_id}")))
-        await self._note(batch, running=False)
 
-    async def _note(self, batch: Sequence[Incoming], *, running: bool) -> None:
-        """Remember what runs, so that the next process knows if this one is killed meanwhile."""
+    async def _note_begin(self, batch: Sequence[Incoming]) -> None:
+        """Remember what has been taken up, so that the next process does not do it again."""
         messages = [incoming.message_id for incoming in batch if incoming.message_id is not None]
         try:
-            if running and messages:
-                await self.service.places.note_handled(self.place, messages, running=True)
-            elif self.place.running:
-                await self.service.places.change(self.place, running=())
+            await self.service.places.note_handled(self.place, messages)
         except DatabaseError as exc:
-            logger.warning("a restart will not know what runs in channel %s: %s", self.place.channel_id, exc)
+            logger.warning("a restart will not know what was answered in channel %s: %s", self.place.channel_id, exc)
 
     async def _tell(self, text: str) -> None:
         try:

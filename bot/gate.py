@@ -58,7 +58,7 @@ class Gate:
         """Raise RefusedError if somebody may not use the bot there."""
         if await self.rules.is_blocked(asker.user_id):
             raise RefusedError(BLOCKED)
-        rules = GuildRules() if asker.guild_id is None else await self.rules.of(asker.guild_id)
+        rules = (await self.rules.holding(asker.guild_id))[-1]
         if (reason := refusal(asker, rules, self._settings)) is not None:
             raise RefusedError(reason)
 
@@ -71,11 +71,11 @@ class Gate:
 
     def user_limit(self, guild_id: int | None) -> int:
         """How much of one user may run in a minute; 0: as much as they like."""
-        return _lower(self._settings.rate_limit_per_user, self.rules.known(guild_id).per_user)
+        return _lowest(self._settings.rate_limit_per_user, *(rules.per_user for rules in self.rules.known(guild_id)))
 
     def guild_limit(self, guild_id: int) -> int:
         """The same of all users of a server."""
-        return _lower(self._settings.rate_limit_per_guild, self.rules.known(guild_id).per_guild)
+        return _lowest(self._settings.rate_limit_per_guild, *(rules.per_guild for rules in self.rules.known(guild_id)))
 
 
 def refusal(asker: Asker, rules: GuildRules, settings: Settings) -> str | None:
@@ -94,7 +94,6 @@ def refusal(asker: Asker, rules: GuildRules, settings: Settings) -> str | None:
     return None
 
 
-def _lower(operators: int, own: int | None) -> int:
-    """The limit that holds: a server may only lower the operator's. 0 is none."""
-    limits = [limit for limit in (operators, own or 0) if limit > 0]
-    return min(limits, default=0)
+def _lowest(*limits: int | None) -> int:
+    """The limit that holds: nobody may do more than the operator's settings say. 0 is none."""
+    return min((limit for limit in limits if limit), default=0)

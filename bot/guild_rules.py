@@ -11,6 +11,8 @@ from kernel_manager.errors import UsageError
 _GUILD = "discord_guild_"
 _BLOCKED = "discord_blocked_"
 _MAX_IDS = 200
+#: Stands for all servers and direct messages: what the operators decide by command.
+EVERYWHERE = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,14 @@ class Rules:
         self._known[guild_id] = _read(await self._database.get_config(f"{_GUILD}{guild_id}"))
         return self._known[guild_id]
 
-    def known(self, guild_id: int | None) -> GuildRules:
-        """Return a server's rules as they were when they were last asked for."""
-        return GuildRules() if guild_id is None else self._known.get(guild_id, GuildRules())
+    async def holding(self, guild_id: int | None) -> list[GuildRules]:
+        """Return the rules that hold on a server, or in direct messages: the operators', and its own."""
+        own = [] if guild_id is None else [await self.of(guild_id)]
+        return [await self.of(EVERYWHERE), *own]
+
+    def known(self, guild_id: int | None) -> list[GuildRules]:
+        """Return the same as it was when it was last asked for."""
+        return [self._known[number] for number in (EVERYWHERE, guild_id) if number is not None and number in self._known]
 
     async def change(self, guild_id: int, **changes: Any) -> GuildRules:
         """Store other values of these fields; return the rules then."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -33,8 +33,8 @@ class Place:
     """A thread or direct messages; ``resets`` counts how often its session began anew.
 
     ``guild_id`` is None for direct messages. ``everyone`` and ``members`` are who may run here besides the owner, ``files``
-    what came in here. ``handled`` is the last message that a turn was begun for, ``running`` those of the turn that runs.
-    ``ended_at`` is when the thread was found to be deleted.
+    what came in here. ``handled`` is the last message that a turn was begun for. ``ended_at`` is when the thread was found to
+    be deleted.
     """
 
     channel_id: int
@@ -47,7 +47,6 @@ class Place:
     members: tuple[int, ...] = ()
     files: tuple[TakenFile, ...] = ()
     handled: int = 0
-    running: tuple[int, ...] = ()
     ended_at: datetime | None = None
 
     @property
@@ -124,10 +123,9 @@ class Places:
         """Remember what came in; of very many, the earliest are forgotten."""
         return await self.update(place, lambda current: replace(current, files=(*current.files, *files)[-MAX_FILES:]))
 
-    async def note_handled(self, place: Place, message_ids: list[int], *, running: bool = False) -> Place:
-        """Remember that a turn was begun for these messages (``running``), or that they need none."""
-        handled = max([self.current(place).handled, *message_ids])
-        return await self.change(place, handled=handled, **({"running": tuple(message_ids)} if running else {}))
+    async def note_handled(self, place: Place, message_ids: Iterable[int]) -> Place:
+        """Remember that a turn was begun for these messages, or that they need none."""
+        return await self.change(place, handled=max([self.current(place).handled, *message_ids]))
 
     async def all(self) -> list[Place]:
         """Return all places, the ended ones, too."""
@@ -138,6 +136,13 @@ class Places:
     async def of_user(self, user_id: int) -> list[Place]:
         """Return the places that a user owns, the latest first."""
         return [place for place in reversed(await self.all()) if place.owner_id == user_id]
+
+    async def forget_user(self, user_id: int) -> None:
+        """Remember nothing any more of who may run where, and of whose files came in where, as far as it is this user."""
+        for place in await self.all():
+            files = tuple(file for file in place.files if file.user_id != str(user_id))
+            members = tuple(member for member in place.members if member != user_id)
+            await self.change(place, files=files, members=members)
 
     async def forget(self, channel_id: int) -> None:
         """A channel is no place any more; its sessions stay."""
@@ -158,7 +163,7 @@ def _key(channel_id: int) -> str:
 def _written(place: Place) -> dict[str, Any]:
     ended = None if place.ended_at is None else place.ended_at.isoformat()
     files = [[file.user_id, file.file_id, file.attachment_id] for file in place.files]
-    return {**asdict(place), "members": list(place.members), "running": list(place.running), "files": files, "ended_at": ended}
+    return {**asdict(place), "members": list(place.members), "files": files, "ended_at": ended}
 
 
 def _read(value: Any) -> Place:
@@ -174,6 +179,5 @@ def _read(value: Any) -> Place:
         members=tuple(int(member) for member in value.get("members") or ()),
         files=tuple(TakenFile(str(user), str(file), int(source)) for user, file, source in value.get("files") or ()),
         handled=int(value.get("handled") or 0),
-        running=tuple(int(message) for message in value.get("running") or ()),
         ended_at=None if ended is None else datetime.fromisoformat(str(ended)),
     )

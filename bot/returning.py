@@ -1,4 +1,4 @@
-"""What the bot does when it comes back: which threads are gone, what was said meanwhile, what was cut off."""
+"""What the bot does when it comes back: which threads are gone, and what was said meanwhile."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 MAX_MISSED = 50
 #: For how long after the last message somebody's direct messages are looked after.
 _DIRECT_FOR = timedelta(days=7)
-_CUT_OFF = "I was ended while I worked on this."
 _MISSED = "I was away when this came."
 _SEVERAL = "I was away when {count} messages came, this one first."
 _SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
@@ -76,7 +75,6 @@ class Returning:
         try:
             channel = await self._channel(place)
             if channel is not None:
-                await self._offer_cut_off(place, channel)
                 await self._catch_up(place, channel)
         except discord.NotFound:
             if place.guild_id is not None:
@@ -97,14 +95,6 @@ class Returning:
             return None
         found = guild.get_thread(place.channel_id) or await guild.fetch_channel(place.channel_id)
         return found if isinstance(found, discord.Thread) else None
-
-    async def _offer_cut_off(self, place: Place, channel: discord.Thread | discord.DMChannel) -> None:
-        """A turn that a killed process was in: whether it is to be done again, its owner decides."""
-        conversation = self._service.running(place.channel_id)
-        if not place.running or (conversation is not None and conversation.busy):
-            return
-        await self._offer(channel, place.running, _CUT_OFF)
-        await self._service.places.change(place, running=())
 
     async def _catch_up(self, place: Place, channel: discord.Thread | discord.DMChannel) -> None:
         if not place.handled or (isinstance(channel, discord.Thread) and (channel.last_message_id or 0) <= place.handled):

@@ -107,7 +107,7 @@ class Service:
         place = await self.places.find(channel_id)
         if place is None or place.ended_at is not None:
             return
-        place = await self.places.change(place, ended_at=self.clock(), running=())
+        place = await self.places.change(place, ended_at=self.clock())
         if (conversation := self._conversations.pop(channel_id, None)) is not None:
             conversation.stop()
         await (await self.interpreter.session(place.user_id, place.session_id)).stop()

@@ -24,17 +24,14 @@ async def sweep(service: Service, guild_id: int | None = None) -> list[Place]:
 
 
 async def _has_had_its_time(service: Service, place: Place) -> bool:
-    now = service.clock()
     if place.ended_at is not None:
-        return now - place.ended_at >= timedelta(days=service.settings.ended_session_days)
-    if place.guild_id is None:
-        return False
+        return service.clock() - place.ended_at >= timedelta(days=service.settings.ended_session_days)
     conversation = service.running(place.channel_id)
-    days = (await service.gate.rules.of(place.guild_id)).session_days
-    if days is None or (conversation is not None and conversation.busy):
+    days = [rules.session_days for rules in await service.gate.rules.holding(place.guild_id) if rules.session_days is not None]
+    if not days or (conversation is not None and conversation.busy):
         return False
     used = await _last_used(service, place)
-    return used is not None and now - used >= timedelta(days=days)
+    return used is not None and datetime.now(UTC) - used >= timedelta(days=min(days))
 
 
 async def _last_used(service: Service, place: Place) -> datetime | None:

@@ -33,7 +33,7 @@ FULL = "Too much is queued here; wait for the turn that runs, or stop it."
 class Chat(Gated, name="Threadbook chat"):
     """See the module."""
 
-    def __init__(self, bot: commands.Bot, service: Service, offers: Offers) -> None:
+    def __init__(self, bot: commands.Bot | commands.AutoShardedBot, service: Service, offers: Offers) -> None:
         super().__init__(service)
         self._bot = bot
         offers.on("edited", self._again)

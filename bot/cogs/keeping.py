@@ -24,7 +24,7 @@ _SWEEP_S: Final = 3600.0
 class Keeping(commands.Cog, name="Threadbook keeping"):
     """See the module."""
 
-    def __init__(self, bot: commands.Bot, service: Service, chat: Chat, offers: Offers) -> None:
+    def __init__(self, bot: commands.Bot | commands.AutoShardedBot, service: Service, chat: Chat, offers: Offers) -> None:
         self._service = service
         self._chat = chat
         self.returning = Returning(bot, service, chat)

@@ -18,17 +18,8 @@ Accept = Callable[[discord.Interaction[Any], str], Awaitable[str]]
 class Offers(commands.Cog, name=OFFERS):
     """See the module. Other cogs say with :meth:`on` what they do when somebody accepts."""
 
-    def __init__(self, bot: commands.Bot) -> None:
-        self._bot = bot
+    def __init__(self) -> None:
         self._accept: dict[OfferName, Accept] = {}
-
-    async def cog_load(self) -> None:
-        """Have the buttons answer, on every message and after a restart."""
-        self._bot.add_dynamic_items(OfferButton)
-
-    async def cog_unload(self) -> None:
-        """Leave nothing behind."""
-        self._bot.remove_dynamic_items(OfferButton)
 
     def on(self, name: OfferName, accept: Accept) -> None:
         """Say what is done when an offer of that name is accepted."""
