@@ -8,7 +8,7 @@ import discord
 from discord import app_commands
 
 from bot.agent.opening import OpenAgent
-from bot.cogs.errors import answer, explained
+from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
 from bot.cogs.places import place_of
 from bot.conversation import NO_MODEL
@@ -37,14 +37,15 @@ class Account(Gated, name="Threadbook account"):
     @app_commands.command(description="What I do, and how to ask for it")
     async def help(self, interaction: discord.Interaction[Any]) -> None:
         """Explain."""
-        async with explained(interaction):
+        async with deferred(interaction):
+            await self.allow(interaction)
             await answer(interaction, HELP)
 
     @app_commands.command(description="Your session here, and how the service is")
     async def status(self, interaction: discord.Interaction[Any]) -> None:
         """Tell."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             await answer(interaction, "\n".join([*await self._here(interaction), *await self._everywhere(interaction)]))
 
     async def _here(self, interaction: discord.Interaction[Any]) -> list[str]:
@@ -70,9 +71,9 @@ class Account(Gated, name="Threadbook account"):
     @app_commands.describe(assistant="Who shall answer you from now on")
     async def assistant(self, interaction: discord.Interaction[Any], assistant: str | None = None) -> None:
         """Choose."""
-        async with explained(interaction):
+        async with deferred(interaction):
+            await self.allow(interaction)
             assistants = self._agent.assistants
-            await interaction.response.defer(ephemeral=True, thinking=True)
             user = str(interaction.user.id)
             if assistant is not None:
                 chosen = await assistants.choose(user, assistant)
@@ -95,8 +96,8 @@ class Account(Gated, name="Threadbook account"):
     @app_commands.command(description="What you used: tokens, runs, seconds of code")
     async def usage(self, interaction: discord.Interaction[Any]) -> None:
         """Tell."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             user = str(interaction.user.id)
             text = usage_lines(await self._service.usage.get(user))
             refusal = await self._service.usage.refusal(user)

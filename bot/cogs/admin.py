@@ -10,7 +10,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.admin_lines import access_lines, environment_lines, limit_lines, place_line, usage_table
-from bot.cogs.errors import answer, explained
+from bot.cogs.errors import answer, deferred
 from bot.gate import RefusedError
 from bot.guild_rules import EVERYWHERE
 from bot.markdown import head, verbatim
@@ -66,8 +66,7 @@ class Admin(commands.GroupCog, group_name="admin", group_description="For who ru
     @app_commands.describe(end="End this one's kernel; it begins anew with its next message", everywhere="On all servers")
     async def sessions(self, interaction: discord.Interaction[Any], end: str | None = None, everywhere: bool = False) -> None:
         """List, or end one."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
             places = await self._places(await self._scope(interaction, everywhere=everywhere))
             if end is not None:
                 await answer(interaction, await self._end(places, end))
@@ -111,8 +110,7 @@ class Admin(commands.GroupCog, group_name="admin", group_description="For who ru
         reset: discord.User | None = None,
     ) -> None:
         """Tell, or reset one user's."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
             if reset is not None:
                 await self._operator(interaction)
                 await self._service.usage.reset_user_token_stats(str(reset.id))
@@ -127,8 +125,7 @@ class Admin(commands.GroupCog, group_name="admin", group_description="For who ru
     @app_commands.command(name="env", description="What kernels run in, and how the service is")
     async def env(self, interaction: discord.Interaction[Any]) -> None:
         """Tell."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
             scope = await self._scope(interaction)
             state = await self._service.interpreter.status()
             everything = scope is None or await self._is_operator(interaction.user)
@@ -150,8 +147,7 @@ class Admin(commands.GroupCog, group_name="admin", group_description="For who ru
         session_days: app_commands.Range[int, 0, 3_650] | None = None,
     ) -> None:
         """Show or change; in direct messages with an operator, for all servers."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
             guild = await self._scope(interaction) or EVERYWHERE
             changes = {"per_user": per_user, "per_guild": per_server, "session_days": session_days}
             given = {name: value or None for name, value in changes.items() if value is not None}
@@ -173,8 +169,7 @@ class Admin(commands.GroupCog, group_name="admin", group_description="For who ru
         remove: bool = False,
     ) -> None:
         """Show or change."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
             guild = await self._scope(interaction)
             assert guild is not None
             rules = await self._service.gate.rules.of(guild)
@@ -195,8 +190,7 @@ class Admin(commands.GroupCog, group_name="admin", group_description="For who ru
         reason: app_commands.Range[str, 1, 200] | None = None,
     ) -> None:
         """Block, and end what the user runs."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
             await self._operator(interaction)
             if user is None:
                 blocked = await self._service.gate.rules.blocked()
@@ -214,8 +208,7 @@ class Admin(commands.GroupCog, group_name="admin", group_description="For who ru
     @app_commands.command(name="unblock", description="Have me answer a user again")
     async def unblock(self, interaction: discord.Interaction[Any], user: discord.User) -> None:
         """Unblock."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
             await self._operator(interaction)
             was = await self._service.gate.rules.unblock(user.id)
             await answer(interaction, f"<@{user.id}> is {'blocked no more' if was else 'not blocked'}.")
@@ -223,8 +216,7 @@ class Admin(commands.GroupCog, group_name="admin", group_description="For who ru
     @app_commands.command(name="cleanup", description="Remove now what has had its time")
     async def cleanup(self, interaction: discord.Interaction[Any]) -> None:
         """Clean up: on a server what belongs to its threads; for an operator in direct messages everything."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
             scope = await self._scope(interaction)
             gone = await self._returning.reconcile(await self._places(scope))
             removed = await sweep(self._service, scope)

@@ -25,6 +25,14 @@ async def explained(interaction: discord.Interaction[Any]) -> AsyncIterator[None
         await answer_failure(interaction, exc)
 
 
+@asynccontextmanager
+async def deferred(interaction: discord.Interaction[Any]) -> AsyncIterator[None]:
+    """The same for what may take its time: Discord waits, and only who asked sees the answer."""
+    async with explained(interaction):
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        yield
+
+
 async def answer_failure(interaction: discord.Interaction[Any], error: BaseException) -> None:
     """Tell the user that something went wrong, in one line with an id; the log has the rest under the same id."""
     number = noted_failure(error, f"an interaction of user {interaction.user.id}")

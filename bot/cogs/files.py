@@ -11,7 +11,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.cogs.errors import answer, explained
+from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
 from bot.cogs.places import place_of
 from bot.conversation import FILE_LIMIT
@@ -35,8 +35,8 @@ class FilesCog(Gated, commands.GroupCog, group_name="files", group_description="
     @app_commands.command(name="list", description="List your files, the newest first")
     async def list_files(self, interaction: discord.Interaction[Any]) -> None:
         """List."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             files = await self._service.interpreter.files.list(interaction.user.id)
             await answer(interaction, listing(files))
 
@@ -44,8 +44,8 @@ class FilesCog(Gated, commands.GroupCog, group_name="files", group_description="
     @app_commands.describe(file="Its name or id")
     async def preview(self, interaction: discord.Interaction[Any], file: Name) -> None:
         """Show how it begins, or the picture that it is."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             found = await self._service.interpreter.files.find(interaction.user.id, file)
             limit = interaction.guild.filesize_limit if interaction.guild is not None else FILE_LIMIT
             shown = await preview_of(found, limit)
@@ -56,8 +56,8 @@ class FilesCog(Gated, commands.GroupCog, group_name="files", group_description="
     @app_commands.describe(file="Its name or id")
     async def delete(self, interaction: discord.Interaction[Any], file: Name) -> None:
         """Delete."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             removed = await self._service.interpreter.files.remove(interaction.user.id, file)
             await self._service.interpreter.refresh_selections()  # sessions that others share with the user have it no more
             await answer(interaction, f"{verbatim(removed.filename)} is deleted.")
@@ -66,8 +66,8 @@ class FilesCog(Gated, commands.GroupCog, group_name="files", group_description="
     @app_commands.describe(file="Its name or id")
     async def extend(self, interaction: discord.Interaction[Any], file: Name) -> None:
         """Extend."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             extended = await self._service.interpreter.files.extend(interaction.user.id, file)
             await answer(interaction, f"{verbatim(extended.filename)} {_expiry(extended)}.")
 
@@ -75,8 +75,8 @@ class FilesCog(Gated, commands.GroupCog, group_name="files", group_description="
     @app_commands.describe(file="Its name, as the code wrote it")
     async def keep(self, interaction: discord.Interaction[Any], file: Name) -> None:
         """Keep."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             place = await place_of(self._service, interaction)
             files = self._service.interpreter.files
             added = await files.keep(place.user_id, place.session_id, file, owner=interaction.user.id)

@@ -9,7 +9,7 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.cogs.errors import answer, explained
+from bot.cogs.errors import answer, deferred
 from bot.cogs.offers import Offers
 from bot.service import Service
 from bot.views.offers import offer
@@ -33,8 +33,7 @@ class Forget(commands.Cog, name="Threadbook forgetting"):
     @app_commands.command(name="forget", description="Delete your files, your sessions and all that is known of you")
     async def forget(self, interaction: discord.Interaction[Any]) -> None:
         """Ask first."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
             files = await self._service.interpreter.files.list(interaction.user.id)
             places = await self._service.places.of_user(interaction.user.id)
             text = QUESTION.format(files=len(files), places=sum(len(place.session_ids) for place in places))

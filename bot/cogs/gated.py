@@ -8,9 +8,8 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
-from bot.cogs.errors import answer, answer_failure
+from bot.cogs.errors import answer_failure
 from bot.cogs.places import asker_of
-from bot.gate import RefusedError
 from bot.service import Service
 
 
@@ -20,17 +19,10 @@ class Gated(commands.Cog):
     def __init__(self, service: Service) -> None:
         self._service = service
 
-    async def interaction_check(self, interaction: discord.Interaction[Any], /) -> bool:
-        """Refuse with a reason."""
-        try:
-            await self._service.gate.check(asker_of(interaction))
-        except RefusedError as exc:
-            if interaction.type is not discord.InteractionType.autocomplete:
-                await answer(interaction, f"Sorry, {exc}.")
-            return False
-        return True
+    async def allow(self, interaction: discord.Interaction[Any]) -> None:
+        """Raise RefusedError for those who may not use the bot, or not here."""
+        await self._service.gate.check(asker_of(interaction))
 
     async def cog_app_command_error(self, interaction: discord.Interaction[Any], error: app_commands.AppCommandError, /) -> None:
         """Whatever a command did not foresee still gets an answer, and the log the rest."""
-        if not isinstance(error, app_commands.CheckFailure):
-            await answer_failure(interaction, getattr(error, "original", error))
+        await answer_failure(interaction, getattr(error, "original", error))

@@ -7,7 +7,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.cogs.errors import answer, explained
+from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
 from bot.cogs.places import asker_of, found_place, own_place_of
 from bot.conversation import NO_MODEL, Incoming
@@ -31,8 +31,8 @@ class Running(Gated, name="Threadbook running"):
     @app_commands.describe(name="What the thread is called", private="Only you and whom you invite see it")
     async def new(self, interaction: discord.Interaction[Any], name: str | None = None, private: bool = False) -> None:
         """Open a thread; in direct messages, begin a new session."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             if interaction.guild_id is None:
                 await self._service.reset(await own_place_of(self._service, interaction))
                 await answer(interaction, "A new session begins here. `/sessions` has the one before.")
@@ -45,10 +45,10 @@ class Running(Gated, name="Threadbook running"):
     @app_commands.describe(prompt="What you want", file="A file to work with")
     async def ask(self, interaction: discord.Interaction[Any], prompt: Text, file: discord.Attachment | None = None) -> None:
         """Ask."""
-        async with explained(interaction):
+        async with deferred(interaction):
+            await self.allow(interaction)
             if self._service.agent is None:
                 raise UsageError(NO_MODEL)
-            await interaction.response.defer(ephemeral=True, thinking=True)
             files = (described(file),) if file is not None else ()
             await self._begin(interaction, prompt, _incoming(interaction, prompt, files=files))
 
@@ -58,8 +58,8 @@ class Running(Gated, name="Threadbook running"):
         self, interaction: discord.Interaction[Any], code: Text | None = None, file: discord.Attachment | None = None
     ) -> None:
         """Run a cell."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             files = [described(file)] if file is not None else []
             cells, others = await code_in(files, self._service.hand_in)
             if code is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.cogs.errors import answer, explained
+from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
 from bot.conversation import FILE_LIMIT
 from bot.markdown import head, verbatim
@@ -29,8 +29,8 @@ class Sessions(Gated, name="Threadbook sessions"):
     @app_commands.describe(export="Take this one away as a notebook")
     async def sessions(self, interaction: discord.Interaction[Any], export: str | None = None) -> None:
         """List, or export."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             places = await self._service.places.of_user(interaction.user.id)
             if export is None:
                 days = timedelta(days=self._service.settings.ended_session_days)

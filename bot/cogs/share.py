@@ -8,7 +8,7 @@ from typing import Any
 import discord
 from discord import app_commands
 
-from bot.cogs.errors import answer, explained
+from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
 from bot.cogs.offers import Offers
 from bot.cogs.places import check_owner, own_place_of
@@ -39,7 +39,8 @@ class Share(Gated, name="Threadbook sharing"):
         self, interaction: discord.Interaction[Any], member: discord.User | None = None, everyone: bool = False
     ) -> None:
         """Ask before it is turned on; then add who else may."""
-        async with explained(interaction):
+        async with deferred(interaction):
+            await self.allow(interaction)
             place = await own_place_of(self._service, interaction)
             if place.guild_id is None:
                 raise UsageError("direct messages are between you and me: use this in a thread")
@@ -50,7 +51,6 @@ class Share(Gated, name="Threadbook sharing"):
                 raise UsageError("name somebody else, who is no bot")
             about = _EVERYONE if everyone or member is None else str(member.id)
             if place.shared:
-                await interaction.response.defer(ephemeral=True, thinking=True)
                 await answer(interaction, await self._share(interaction, place, about))
                 return
             text = WARNING.format(who="Everybody here" if about == _EVERYONE else f"<@{about}>")
@@ -60,11 +60,11 @@ class Share(Gated, name="Threadbook sharing"):
     @app_commands.describe(member="Who may not any more; without: nobody but you")
     async def unshare(self, interaction: discord.Interaction[Any], member: discord.User | None = None) -> None:
         """Take it back."""
-        async with explained(interaction):
+        async with deferred(interaction):
+            await self.allow(interaction)
             place = await own_place_of(self._service, interaction)
             if not place.shared:
                 raise UsageError("this session is not shared")
-            await interaction.response.defer(ephemeral=True, thinking=True)
             if member is None:
                 place = await self._end_sharing(place)
             else:

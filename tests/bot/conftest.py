@@ -42,6 +42,17 @@ class Stage:
             self._members[name] = self.guild.add_member(self.env.create_user(name))
         return self._members[name]
 
+    def admin(self) -> simcord.MemberActor:
+        """A member who may manage the server."""
+        role = self.guild.create_role("admins", permissions=discord.Permissions(manage_guild=True))
+        return self.guild.add_member(self.env.create_user("admin"), roles=[role])
+
+    def operator(self) -> simcord.MemberActor:
+        """A member who runs the service, and is nothing special on the server."""
+        made = self.member("operator")
+        self.service.settings = self.service.settings.model_copy(update={"discord_operators": (made.id,)})
+        return made
+
     @property
     def mention(self) -> str:
         assert self.env.bot.user is not None
@@ -81,9 +92,20 @@ def said(result: simcord.InteractionResult) -> simcord.ResponseMessage:
     return result.response
 
 
+def latest(result: simcord.InteractionResult) -> simcord.ResponseMessage:
+    """The last message with which the bot answered an interaction."""
+    return result.followups[-1] if result.followups else said(result)
+
+
 def told(result: simcord.InteractionResult) -> str:
     """What the bot said last to who pressed or asked."""
-    return (result.followups[-1] if result.followups else said(result)).content
+    return latest(result).content
+
+
+async def pressed(who: simcord.MemberActor, result: simcord.InteractionResult, label: str) -> str:
+    """Press a button below an answer that only its receiver sees; return what stands there then."""
+    await who.click(latest(result), label=label)
+    return latest(result).content
 
 
 def labels(message: discord.Message) -> list[str | None]:
