@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from benchmarks.arena import Arena
 from benchmarks.row import Row
@@ -55,9 +55,9 @@ class _Timed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
-    async def run(self, code: str) -> AsyncGenerator[Event]:
+    async def run(self, code: str, source: Literal["run", "model"] = "run") -> AsyncGenerator[Event]:
         """Run a cell."""
-        async with aclosing(self._session.run(code)) as events:
+        async with aclosing(self._session.run(code, source=source)) as events:
             while True:
                 began = time.perf_counter()
                 event = await anext(events, None)

@@ -41,13 +41,13 @@ class DownloadError(Exception):
 class Source:
     """Where downloads may come from, and how names become addresses.
 
-    ``schemes`` and ``private`` (whether addresses of this machine and its network are allowed) are for tests against a local
-    server; no setting changes them.
+    ``schemes`` and ``own`` (addresses of this machine that are allowed besides public ones, with any port) are for tests
+    against a local server; no setting changes them.
     """
 
     hosts: frozenset[str] = CDN_HOSTS
     schemes: frozenset[str] = frozenset({"https"})
-    private: bool = False
+    own: frozenset[str] = frozenset()
     resolver: AbstractResolver | None = None
     timeout_s: float = TIMEOUT_S
 
@@ -55,23 +55,57 @@ class Source:
         """Raise DownloadError unless the URL is one of Discord's CDN."""
         if url.scheme not in self.schemes or url.host not in self.hosts:
             raise DownloadError(f"{url.host or 'the address'} is not Discord's CDN")
-        if not self.private and not url.is_default_port():
+        if not self.own and not url.is_default_port():
             raise DownloadError("the address names a port")
+        if _is_address(url.host):
+            # nobody resolves it, so nobody else would look at it
+            self.check_address(url.host, url.host)
+
+    def check_address(self, host: str, address: str) -> None:
+        """Raise DownloadError unless what a host's name leads to is public."""
+        if address not in self.own and not _is_public(address):
+            raise DownloadError(f"{host} leads to a private address")
 
 
 CDN = Source()
+#: Translators of IPv6 to IPv4 read the last 32 bits of these.
+_TRANSLATED = tuple(map(ipaddress.IPv6Network, ("64:ff9b::/96", "64:ff9b:1::/48", "::/96")))
 
 
-class _PublicResolver(AbstractResolver):
-    """Refuses names that lead into this machine or its network, at the moment of connecting."""
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
-    def __init__(self, inner: AbstractResolver) -> None:
+
+def _is_public(address: str) -> bool:
+    """Whether an address is one of the public network, whichever way it is written."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    if isinstance(found, ipaddress.IPv6Address):
+        if any(found in network for network in _TRANSLATED):
+            return False
+        inner = found.ipv4_mapped or found.sixtofour or found.teredo
+        if inner is not None and not all(map(_is_public, map(str, inner if isinstance(inner, tuple) else (inner,)))):
+            return False
+    return found.is_global and not found.is_multicast and not found.is_unspecified
+
+
+class _CheckingResolver(AbstractResolver):
+    """Refuses names that lead into this machine or its network, at the moment of connecting, to what it hands out."""
+
+    def __init__(self, inner: AbstractResolver, source: Source) -> None:
         self._inner = inner
+        self._source = source
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
         found = await self._inner.resolve(host, port, family)
-        if not all(ipaddress.ip_address(result["host"]).is_global for result in found):
-            raise DownloadError(f"{host} leads to a private address")
+        for result in found:
+            self._source.check_address(host, result["host"])
         return found
 
     async def close(self) -> None:
@@ -109,6 +143,8 @@ async def download_attachments_batch(
             try:
                 name = attachment.get("filename")
                 limit = int(max_size_mb * 2**20)
+                if _announced(attachment) > limit:
+                    raise DownloadError(f"it is larger than {max_size_mb:g} MB")
                 path = await fetch(str(attachment.get("url", "")), Path(temp_dir), name, limit, source)
             except DownloadError as exc:
                 logger.warning("an attachment was not downloaded: %s", exc)
@@ -120,6 +156,11 @@ async def download_attachments_batch(
     if tried:
         logger.info("Downloaded %d/%d attachments", sum(item["downloaded"] for item in tried), len(tried))
     return done
+
+
+def _announced(attachment: dict[str, Any]) -> int:
+    size = attachment.get("size")
+    return size if isinstance(size, int) else 0
 
 
 def _is_no_file(attachment: dict[str, Any]) -> bool:
@@ -161,8 +202,8 @@ async def fetch(url: str, folder: Path, filename: str | None, max_bytes: int, so
 
 
 async def _fetch(url: URL, folder: Path, name: str, max_bytes: int, source: Source) -> Path:
-    resolver = source.resolver or aiohttp.ThreadedResolver()
-    connector = aiohttp.TCPConnector(resolver=resolver if source.private else _PublicResolver(resolver), use_dns_cache=False)
+    resolver = _CheckingResolver(source.resolver or aiohttp.ThreadedResolver(), source)
+    connector = aiohttp.TCPConnector(resolver=resolver, use_dns_cache=False)
     # trust_env is off: a proxy would resolve names where nobody checks them
     async with aiohttp.ClientSession(connector=connector, auto_decompress=False, trust_env=False) as client:
         for _ in range(_MAX_REDIRECTS + 1):
@@ -181,7 +222,13 @@ async def _store(response: aiohttp.ClientResponse, folder: Path, name: str, max_
     if (response.content_length or 0) > max_bytes:
         raise DownloadError(f"it is larger than {max_bytes / 2**20:g} MB")
     path = folder / f"{secrets.token_hex(8)}-{name}"
-    stream = await asyncio.to_thread(_create, path)
+    creating = asyncio.create_task(asyncio.to_thread(_create, path))
+    try:
+        stream = await asyncio.shield(creating)
+    except asyncio.CancelledError:
+        # a thread cannot be stopped: what it makes goes when it is made
+        creating.add_done_callback(lambda made: _discard(made, path))
+        raise
     try:
         size = 0
         async for chunk in response.content.iter_chunked(_CHUNK):
@@ -197,6 +244,12 @@ async def _store(response: aiohttp.ClientResponse, folder: Path, name: str, max_
         path.unlink(missing_ok=True)
         raise
     return path
+
+
+def _discard(made: asyncio.Task[BinaryIO], path: Path) -> None:
+    if not made.cancelled() and made.exception() is None:
+        made.result().close()
+        path.unlink(missing_ok=True)
 
 
 def _create(path: Path) -> BinaryIO:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
+from typing import Any
 
 import discord
 from discord.ext import commands
 
 from bot.cogs.roster import DYNAMIC_ITEMS, make_cogs
 from bot.service import Service
-
-logger = logging.getLogger(__name__)
 
 
 def make_intents(*, message_content: bool = True) -> discord.Intents:
@@ -20,15 +18,21 @@ def make_intents(*, message_content: bool = True) -> discord.Intents:
     return intents
 
 
-class ThreadbookBot(commands.Bot):
-    """The bot on a service, which it does not close."""
+class ThreadbookBot(commands.AutoShardedBot):
+    """The bot on a service, which it does not close.
 
-    def __init__(self, service: Service, intents: discord.Intents | None = None) -> None:
+    ``shards`` is the number of its connections to Discord; 0: as many as Discord recommends. Other ``options`` are those of
+    :class:`discord.Client`.
+    """
+
+    def __init__(self, service: Service, intents: discord.Intents | None = None, *, shards: int = 1, **options: Any) -> None:
         super().__init__(
             command_prefix=commands.when_mentioned,
             help_command=None,
             intents=intents or make_intents(),
             allowed_mentions=discord.AllowedMentions.none(),
+            shard_count=shards or None,
+            **options,
         )
         self._service = service
 
@@ -38,10 +42,6 @@ class ThreadbookBot(commands.Bot):
             await self.add_cog(cog)
         self.add_dynamic_items(*DYNAMIC_ITEMS)
         await self.tree.sync()
-
-    async def on_ready(self) -> None:
-        """Say so."""
-        logger.info("connected to Discord as %s, in %d servers", self.user, len(self.guilds))
 
     async def on_message(self, message: discord.Message, /) -> None:
         """There are no commands with a prefix: the cogs listen."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import secrets
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -22,11 +23,14 @@ from bot.agent.turn import Turn
 from bot.agent.usage import KIND, Account
 from bot.direct_turn import DirectTurn
 from bot.failures import failure_line, noted_failure
+from bot.journal import LeftTurn
 from bot.live_view import LiveView
+from bot.logs import about
 from bot.markdown import verbatim
 from bot.places import Place, TakenFile
 from bot.rendering import ButtonName, TurnRendering
 from bot.reopening import reopened
+from bot.resumed_turn import ResumedTurn
 from bot.views.buttons import TurnButton
 from kernel_manager.errors import DatabaseError, UsageError
 from kernel_manager.sessions.session import Session
@@ -68,9 +72,10 @@ class Conversation:
     channel: discord.abc.Messageable
     _queue: list[Incoming] = field(default_factory=list)
     _worker: asyncio.Task[None] | None = None
-    _turn: Turn | DirectTurn | None = None
+    _turn: Turn | DirectTurn | ResumedTurn | None = None
     _view: LiveView | None = None
     _stopped: bool = False
+    _left: LeftTurn | None = None
     _seen: deque[int] = field(default_factory=lambda: deque(maxlen=_MAX_SEEN))
 
     @property
@@ -92,15 +97,28 @@ class Conversation:
             return False
         self.service.gate.count(incoming.user_id or self.place.owner_id, self.place.guild_id)
         self._queue.append(incoming)
-        if incoming.message_id is not None:
-            self._seen.append(incoming.message_id)
-        if self._worker is None:
-            self._worker = self.service.start(self._work(), f"conversation in {self.place.channel_id}")
+        self._begin()
         return True
 
+    def take_up(self, left: LeftTurn) -> None:
+        """Have it shown, before anything else is answered, what came of a turn that an earlier process was killed in."""
+        self._left = left
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._worker is None:
+            self._worker = self.service.start(self._work(), f"conversation in {self.place.channel_id}")
+
     def has_seen(self, message_id: int) -> bool:
-        """Whether a message is queued, or was lately."""
+        """Whether a message was claimed lately."""
         return message_id in self._seen
+
+    def claim(self, message_id: int) -> bool:
+        """Return whether a message is new; afterwards it is not: it may come from Discord and be found in the past at once."""
+        if message_id in self._seen:
+            return False
+        self._seen.append(message_id)
+        return True
 
     def replace(self, incoming: Incoming) -> bool:
         """Put something in the place of the same message, if that still waits; return whether it did."""
@@ -153,9 +171,10 @@ class Conversation:
 
     async def _work(self) -> None:
         try:
-            while self._queue:
+            while self._left is not None or self._queue:
                 self._stopped = False
-                await self._carry_out(self._next_batch())
+                left, self._left = self._left, None
+                await self._carry_out([] if left is not None else self._next_batch(), left)
         finally:
             self._worker = None
 
@@ -166,10 +185,10 @@ class Conversation:
         batch, self._queue[:] = self._queue[:number], self._queue[number:]
         return batch
 
-    async def _carry_out(self, batch: Sequence[Incoming]) -> None:
+    async def _carry_out(self, batch: Sequence[Incoming], left: LeftTurn | None = None) -> None:
         try:
             await self._note_begin(batch)
-            await self._answer(batch)
+            await (self._answer(batch) if left is None else self._show_left(left))
         except UsageError as exc:
             await self._tell(verbatim(str(exc), 1_500))
         except Exception as exc:  # noqa: BLE001  (whoever wrote gets an answer, whatever went wrong)
@@ -274,8 +293,22 @@ class Conversation:
         found = await self.service.interpreter.files.pick([known.ref])
         return attached(found[0], url) if found else None
 
-    async def _show(self, session: Session, turn: Turn | DirectTurn) -> None:
-        first = len((await asyncio.to_thread(session.read_history)).cells)
+    async def _show_left(self, left: LeftTurn) -> None:
+        session = await self.service.interpreter.session(left.user_id, left.session_id)
+        await self._show(session, ResumedTurn(session, left), (left.entries, left.cells))
+
+    async def _show(self, session: Session, turn: Turn | DirectTurn | ResumedTurn, begun: tuple[int, int] | None = None) -> None:
+        """Show a turn until its end. ``begun`` are the entries and cells that the history had before it, if not those of now."""
+        if begun is None:
+            history = await asyncio.to_thread(session.read_history)
+            begun = len(history.entries), len(history.cells)
+        fields = {"user": session.user_id, "session": session.session_id, "turn": secrets.token_hex(4)}
+        journal = self.service.journal
+        with about(**fields):
+            async with journal.noting(self.place.channel_id, session.user_id, session.session_id, *begun):
+                await self._follow(session, turn, begun[1])
+
+    async def _follow(self, session: Session, turn: Turn | DirectTurn | ResumedTurn, first: int) -> None:
         rendering = TurnRendering(_file_limit(self.channel))
 
         def make_buttons(names: Sequence[ButtonName]) -> list[TurnButton]:
@@ -287,15 +320,20 @@ class Conversation:
         if self._stopped:
             turn.stop()
         begun = time.monotonic()
+        showing = asyncio.create_task(self._note_shown(self._view, begun))
         try:
-            async with aclosing(turn.events()) as events:
-                await self._view.follow(events)
+            async with aclosing(turn.events()) as events, aclosing(self.service.metrics.turn(events)) as counted:
+                await self._view.follow(counted)
         finally:
+            showing.cancel()
             self._turn = self._view = None
         seconds = time.monotonic() - begun
-        logger.info("turn of user %s in session %s: %.1f s", session.user_id, session.session_id, seconds)
         if seconds > self.service.notify_after:
             await self._notify()
+
+    async def _note_shown(self, view: LiveView, begun: float) -> None:
+        await view.shown.wait()
+        self.service.metrics.shown(time.monotonic() - begun)
 
     async def _notify(self) -> None:
         """Tell the owner, who may have looked away, that a turn is over: edits notify nobody."""

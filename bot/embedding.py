@@ -1,5 +1,7 @@
 """Pieces of the interpreter for somebody else's discord.py bot: each works by itself, with the bot's own database.
 
+:func:`configure` is for the whole of it: the extension :mod:`bot.extension`, which has all commands below ``/threadbook``.
+
 ``db_handler`` is a :class:`~kernel_manager.DatabaseHandler`, a database object of pymongo's asynchronous client or of Motor,
 or None for the one that the settings name. It stays open. ``settings`` default to the environment's.
 """
@@ -11,15 +13,91 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import discord
 from discord.ext import commands, tasks
+from discord.utils import MISSING
 
-from bot.attachments import MAX_SIZE_MB
+from bot.agent.models.protocol import ModelClient
+from bot.attachments import (
+    MAX_SIZE_MB,
+    cleanup_attachment_files,
+    download_attachment,
+    download_attachments_batch,
+)
+from bot.guest import Guest, GuestOptions, Host
 from bot.hand_in import Download, HandIn, described, download
-from kernel_manager import Settings, ThreadbookError, UsageError, cleanup_expired_files, open_interpreter
+from kernel_manager import (
+    Database,
+    DatabaseHandler,
+    Settings,
+    ThreadbookError,
+    UsageError,
+    cleanup_expired_files,
+    get_interpreter_status,
+    open_interpreter,
+)
+
+__all__ = [
+    "CleanupScheduler",
+    "DatabaseHandler",
+    "cleanup_attachment_files",
+    "cleanup_expired_files",
+    "configure",
+    "create_discord_cleanup_task",
+    "database_of",
+    "download_attachment",
+    "download_attachments_batch",
+    "execute_code",
+    "get_interpreter_status",
+    "upload_discord_attachment",
+]
 
 logger = logging.getLogger(__name__)
+
+#: Here and not in the extension: discord.py makes that module anew each time it loads it.
+_options: WeakKeyDictionary[discord.Client, GuestOptions] = WeakKeyDictionary()
+_guests: WeakKeyDictionary[discord.Client, Guest] = WeakKeyDictionary()
+_loops: WeakKeyDictionary[discord.Client, tasks.Loop[Any]] = WeakKeyDictionary()
+
+
+def configure(
+    host: Host,
+    *,
+    settings: Settings | None = None,
+    database: Any = None,
+    model: ModelClient | None = None,
+    download: Download = download,
+) -> None:
+    """Say with what the host's extension ``bot.extension`` shall work, before it is loaded; without this, by the environment.
+
+    ``database`` is the host's, as in the module; collections in one of MongoDB begin with ``MONGODB_COLLECTION_PREFIX`` or
+    else ``threadbook_``. ``model`` takes the place of the settings' endpoint, ``download`` gets attachments.
+    """
+    _options[host] = GuestOptions(settings, database, model, download)
+
+
+def database_of(host: Host) -> Database:
+    """Return the database with the records of a loaded extension, for the functions here. Raises UsageError if it is not."""
+    if host not in _guests:
+        raise UsageError("the extension bot.extension is not loaded; load it first")
+    return _guests[host].database
+
+
+async def enter(host: Host) -> None:
+    """What the extension does when it is loaded. Raises ThreadbookError; then nothing stays."""
+    if host in _guests:
+        raise UsageError("Threadbook is in this bot already")
+    guest = Guest(host, _options.get(host) or GuestOptions())
+    await guest.enter()
+    _guests[host] = guest
+
+
+async def leave(host: Host) -> None:
+    """What the extension does when it is unloaded."""
+    if (guest := _guests.pop(host, None)) is not None:
+        await guest.leave()
 
 
 async def upload_discord_attachment(
@@ -73,15 +151,34 @@ async def execute_code(
 def create_discord_cleanup_task(
     bot: commands.Bot | discord.Client, db_handler: Any = None, *, settings: Settings | None = None
 ) -> tasks.Loop[Any]:
-    """Return a loop that removes expired files every CLEANUP_INTERVAL_HOURS once the bot is ready; the caller starts it."""
+    """Return a loop that removes expired files every CLEANUP_INTERVAL_HOURS once the bot is ready; the caller starts it.
+
+    A bot has one: made and started again, as ``on_ready`` comes again, it is the same and goes on.
+    """
+    if bot in _loops:
+        return _loops[bot]
     chosen = settings or Settings.load()
 
     async def clean_up() -> None:
         await _clean_up(db_handler, chosen)
 
-    loop = tasks.loop(hours=chosen.cleanup_interval_hours)(clean_up)
+    loop = _loops[bot] = _OneLoop(clean_up, hours=chosen.cleanup_interval_hours)
     loop.before_loop(bot.wait_until_ready)
     return loop
+
+
+class _OneLoop(tasks.Loop[Any]):
+    """A loop that may be started again while it runs."""
+
+    def __init__(self, coro: Any, hours: float) -> None:
+        super().__init__(coro, seconds=0, minutes=0, hours=hours, time=MISSING, count=None, reconnect=True, name=None)
+        self._running: asyncio.Task[None] | None = None
+
+    def start(self, *args: Any, **kwargs: Any) -> asyncio.Task[None]:
+        """Start it, if it does not run."""
+        if self._running is None or self._running.done():
+            self._running = super().start(*args, **kwargs)
+        return self._running
 
 
 class CleanupScheduler:

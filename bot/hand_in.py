@@ -84,7 +84,6 @@ class HandIn:
 def described(attachment: discord.Attachment) -> dict[str, Any]:
     """Return a message's attachment as downloads know it."""
     return {
-        "id": attachment.id,
         "url": attachment.url,
         "filename": attachment.filename,
         "size": attachment.size,

@@ -37,7 +37,12 @@ async def attachments_of(message: discord.Message) -> list[dict[str, Any]]:
     found = [*message.attachments, *(file for snapshot in message.message_snapshots for file in snapshot.attachments)]
     answered = await _answered(message)
     found += answered.attachments if answered is not None else []
-    return [described(file) for file in {file.id: file for file in found}.values()][:_MAX_ATTACHMENTS]
+    return [known(file) for file in {file.id: file for file in found}.values()][:_MAX_ATTACHMENTS]
+
+
+def known(file: discord.Attachment) -> dict[str, Any]:
+    """Return an attachment as downloads know it, and by its id: one that came in before is not taken a second time."""
+    return {**described(file), "id": file.id}
 
 
 async def incoming_of(message: discord.Message, bot_id: int, hand_in: HandIn, *, model: bool) -> Incoming | None:

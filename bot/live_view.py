@@ -27,7 +27,9 @@ from kernel_manager.files.inside import open_inside
 logger = logging.getLogger(__name__)
 
 EDIT_INTERVAL_S = 1.5
-_LAST_TRIES = 3
+#: Tries to show the end of a turn. They come further and further apart: an outage of Discord's may last a quarter of an hour.
+_LAST_TRIES = 22
+_LONGEST_DELAY = 32
 #: What Discord answers to files that it does not want.
 _REFUSED = frozenset({400, 413})
 
@@ -64,6 +66,8 @@ class LiveView:
         self._nonce = _new_nonce()
         self._unsure = False
         self.question: InputWanted | None = None
+        #: Set when the first message is there.
+        self.shown = asyncio.Event()
 
     @property
     def message_ids(self) -> set[int]:
@@ -120,7 +124,7 @@ class LiveView:
                 tries += over
             if over and (tries >= _LAST_TRIES or not self._changed.is_set()):
                 return
-            await asyncio.sleep(self._interval)
+            await asyncio.sleep(self._interval * min(2**tries, _LONGEST_DELAY))
 
     async def _update(self) -> None:
         wanted = self._rendering.posts()
@@ -136,6 +140,7 @@ class LiveView:
     async def _add(self, post: Post) -> None:
         sent = _Sent(post, await self._send(post))
         self._sent.append(sent)
+        self.shown.set()
         unsure, self._unsure, self._nonce = self._unsure, False, _new_nonce()
         if unsure:
             # what an earlier try brought there may be older than the post

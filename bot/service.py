@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -20,7 +21,10 @@ from bot.agent.usage import UsageBook
 from bot.conversation import Conversation
 from bot.gate import Gate
 from bot.hand_in import Download, HandIn, download
+from bot.journal import Journal, LeftTurn
 from bot.live_view import EDIT_INTERVAL_S
+from bot.metrics import Metrics
+from bot.metrics_server import serving
 from bot.places import Place, Places
 from kernel_manager import Interpreter, Session
 from kernel_manager.errors import UnknownSessionError
@@ -52,6 +56,9 @@ class Service:
         self.usage = agent.usage if agent is not None else UsageBook(interpreter.database)
         #: The time in UTC, as Discord's messages have it.
         self.clock: Callable[[], datetime] = discord.utils.utcnow
+        self.metrics = Metrics()
+        self.journal = Journal(interpreter.settings.data_dir / "bot" / "turns")
+        self._left_turns = self.journal.left()
         self._conversations: dict[int, Conversation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Task[None]] = set()
@@ -84,6 +91,11 @@ class Service:
     def running(self, channel_id: int) -> Conversation | None:
         """Return a channel's conversation if it has one in this process."""
         return self._conversations.get(channel_id)
+
+    def take_left_turns(self) -> list[LeftTurn]:
+        """Return the turns that an earlier process was killed in, once."""
+        left, self._left_turns = self._left_turns, []
+        return left
 
     async def session_of(self, place: Place) -> Session:
         """Return the session that goes on at a place; one that is shared sees only the files that came in there."""
@@ -149,7 +161,7 @@ async def open_service(
 
     ``model`` takes the place of the settings' endpoint; without either, there is no agent. ``download`` gets attachments,
     ``edit_interval`` is in seconds, and so is ``notify_after``: a longer turn ends with a mention of its owner. Raises what
-    :func:`~bot.agent.opening.open_agent` raises.
+    :func:`~bot.agent.opening.open_agent` raises, and SettingsError if ``METRICS_PORT`` cannot be had.
     """
     settings = interpreter.settings
     hand_in = HandIn(interpreter.files, settings.data_dir / "downloads", settings.max_file_size_mb, download)
@@ -162,5 +174,13 @@ async def open_service(
         except EndpointSettingsError as exc:
             logger.warning("no language model: code runs, questions are not answered (%s)", exc)
         service = Service(interpreter, agent, hand_in, edit_interval, notify_after)
+        await stack.enter_async_context(service.metrics.watching())
+        if settings.metrics_port is not None:
+            asked = functools.partial(_exposition, service)
+            await stack.enter_async_context(serving(asked, settings.metrics_host, settings.metrics_port))
         stack.push_async_callback(service.aclose)
         yield service
+
+
+async def _exposition(service: Service) -> bytes:
+    return await service.metrics.exposition(service.interpreter.sessions_here)

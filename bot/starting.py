@@ -17,11 +17,6 @@ from kernel_manager.provisioning.sandbox import ISOLATION, SandboxReport
 
 logger = logging.getLogger(__name__)
 
-NO_CONTENT = (
-    "the Message Content intent is off: messages without a mention cannot be read, so in threads the bot must be mentioned; "
-    "turn it on under Bot → Privileged Gateway Intents in the Developer Portal and start again"
-)
-
 
 def token_of(settings: Settings) -> str:
     """Return the bot's token. Raises SettingsError."""
@@ -53,15 +48,15 @@ async def run_bot(settings: Settings, progress: Callable[[str], None] | None = N
         await interpreter.prepare()
         check_sandbox(await interpreter.examine_sandbox(), settings)
         async with open_service(interpreter) as service:
-            await _connect(service, token)
+            await _connect(service, token, settings.discord_shards)
 
 
-async def _connect(service: Service, token: str) -> None:
+async def _connect(service: Service, token: str, shards: int) -> None:
     try:
-        await _until_told(ThreadbookBot(service), token)
+        await _until_told(ThreadbookBot(service, shards=shards), token)
     except discord.PrivilegedIntentsRequired:
-        logger.warning("%s", NO_CONTENT)
-        await _until_told(ThreadbookBot(service, make_intents(message_content=False)), token)
+        logger.warning("Discord refuses the Message Content intent; starting without it")
+        await _until_told(ThreadbookBot(service, make_intents(message_content=False), shards=shards), token)
 
 
 async def _until_told(bot: ThreadbookBot, token: str) -> None:

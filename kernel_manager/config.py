@@ -58,6 +58,12 @@ class Settings(BaseSettings):
     mongodb_collection_name: str = Field(
         default="app_config", min_length=1, max_length=120, description="MongoDB's collection for the stored configuration."
     )
+    mongodb_collection_prefix: str | None = Field(
+        default=None,
+        max_length=60,
+        pattern=r"^[A-Za-z0-9_-]*$",
+        description="Begins the name of each of MongoDB's collections, where an application has its own in the same database.",
+    )
     environment_profile: Literal["minimal", "full"] = Field(
         default="full",
         description="What the kernel environment has from the start: what most sessions use, or all that load_file can open too.",
@@ -198,6 +204,24 @@ class Settings(BaseSettings):
     )
 
     discord_token: SecretStr | None = Field(default=None, description="The bot's token; without it the bot cannot start.")
+    discord_shards: int = Field(
+        default=0, ge=0, le=10_000, description="Connections to Discord; 0: as many as Discord recommends for this bot."
+    )
+    metrics_port: int | None = Field(
+        default=None, ge=1, le=65_535, description="Port on which the bot answers Prometheus at /metrics. Default: none."
+    )
+    metrics_host: str = Field(
+        default="127.0.0.1",
+        min_length=1,
+        max_length=253,
+        description="Address of that port. Whoever reaches it reads how the bot is used, though not by whom.",
+    )
+    log_format: Literal["text", "json"] = Field(
+        default="text", description="How the bot writes its log: lines for people, or one JSON object a line for machines."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="What the bot's log has at least."
+    )
     allow_unsandboxed: bool = Field(
         default=False,
         description="Start the bot although kernels are not apart from this machine: whoever writes to it can reach it.",

@@ -89,6 +89,11 @@ class Interpreter:
         """Return every session of the data folder."""
         return await self._manager.infos()
 
+    @property
+    def sessions_here(self) -> list[Session]:
+        """The sessions that this process uses now, without a look at the disk."""
+        return self._manager.here
+
     async def remove_session(self, user_id: str | int, session_id: str) -> None:
         """End a session's kernel and delete everything of it; files that were handed in stay.
 
@@ -184,7 +189,7 @@ async def open_interpreter(
 
     pool = KernelPool(settings, data, runtime, environment_root, packages, clock)
     async with contextlib.AsyncExitStack() as stack:
-        records = database_of(settings, clock) if database is None else adopted(database, clock)
+        records = _database_of(settings, database, clock)
         if database is None:
             stack.push_async_callback(records.close)
         files = _files_of(settings, data, runtime, records, clock)
@@ -200,6 +205,12 @@ async def open_interpreter(
             renewal = Renewal(environments, packages, settings.environment_renewal_days, manager.quiet_for, clock)
             await stack.enter_async_context(renewal.running())
         yield Interpreter(settings, manager, environments, pool, files, records, rounds, packages, data)
+
+
+def _database_of(settings: Settings, database: Any, clock: Callable[[], datetime]) -> Database:
+    if database is None:
+        return database_of(settings, clock)
+    return adopted(database, clock, prefix=settings.mongodb_collection_prefix or "")
 
 
 def _files_of(

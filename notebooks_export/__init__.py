@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from notebooks_export.exporting import Export, export_history, export_session
-    from notebooks_export.importing import CellEvent, Imported, import_notebook, read_notebook, run_imported
+    from notebooks_export.importing import CellEvent, Imported, cell_lines, import_notebook, read_notebook, run_imported
     from notebooks_export.notebook import to_notebook, write_notebook
     from notebooks_export.options import ExportOptions
     from notebooks_export.verification import CellVerdict, Verification, verify
@@ -19,6 +19,7 @@ __all__ = [
     "ExportOptions",
     "Imported",
     "Verification",
+    "cell_lines",
     "export_history",
     "export_session",
     "import_notebook",
@@ -31,7 +32,7 @@ __all__ = [
 
 _HOMES = {
     "exporting": ("Export", "export_history", "export_session"),
-    "importing": ("CellEvent", "Imported", "import_notebook", "read_notebook", "run_imported"),
+    "importing": ("CellEvent", "Imported", "cell_lines", "import_notebook", "read_notebook", "run_imported"),
     "notebook": ("to_notebook", "write_notebook"),
     "options": ("ExportOptions",),
     "verification": ("CellVerdict", "Verification", "verify"),

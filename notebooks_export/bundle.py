@@ -16,7 +16,7 @@ from notebooks_export.data_files import FOLDER, opened
 from notebooks_export.loader_package import package_files, sources
 from notebooks_export.notebook import notebook_bytes
 from notebooks_export.requirements import requirements_of
-from notebooks_export.setup_cells import requirements_text
+from notebooks_export.setup_cells import GONE, requirements_text
 from notebooks_export.surroundings import DataFile, Requirement, Surroundings
 
 #: The same content makes the same bytes: every member is as old as the format allows.
@@ -93,8 +93,9 @@ def write_bundle(
     if requirements:
         texts["requirements.txt"] = requirements_text(requirements, surroundings.python_version).encode()
     if _needs_load_file(nb):
-        functions = ran.functions if ran else None
-        texts |= {path: text.encode() for path, text in package_files(sources(), functions, dict(packing.left_out)).items()}
+        not_here = dict.fromkeys(surroundings.missing, GONE) | dict(packing.left_out)
+        package = package_files(sources(), ran.functions if ran else None, not_here)
+        texts |= {path: text.encode() for path, text in package.items()}
         texts[f"{FOLDER}/index.json"] = _index(surroundings.data)
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for path, content in texts.items():

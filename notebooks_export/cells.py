@@ -141,6 +141,11 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+def counted(number: int, what: str) -> str:
+    """A number of things: ``1 figure``, ``2 figures``."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def megabytes(size: int) -> str:
     """A size in bytes as people read it."""
     return f"{size / 1e6:.1f} MB" if size >= 100_000 else f"{size / 1e3:.1f} kB"

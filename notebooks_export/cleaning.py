@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from collections import Counter
 from collections.abc import Sequence
-from difflib import SequenceMatcher
+from functools import cached_property
+from itertools import pairwise
 
 from kernel_manager.sessions.history import Cell
 from notebooks_export.comparison import comparable
 
-#: A later cell this much like a failed one was a new attempt at it.
-_ALIKE = 0.5
+#: A later cell this much like a failed one was a new attempt at it: the share of words, and of pairs of words, in both.
+_ALIKE = 0.4
 #: How many cells after a failed one are looked at for the attempt that went well.
 _LOOK_AHEAD = 12
 _MAX_COMPARED = 20_000
@@ -19,25 +23,39 @@ _WORDS = re.compile(r"\w+|[^\w\s]")
 
 def superseded(cells: Sequence[Cell]) -> set[str]:
     """The ids of cells that failed before a later one did the same well, and of cells repeated with the same outputs."""
-    return {cell.cell_id for place, cell in enumerate(cells) if _is_superseded(cell, cells[place + 1 : place + 1 + _LOOK_AHEAD])}
+    seen = [_Seen(cell) for cell in cells]
+    return {one.cell.cell_id for place, one in enumerate(seen) if _is_superseded(one, seen[place + 1 : place + 1 + _LOOK_AHEAD])}
 
 
-def _is_superseded(cell: Cell, later: Sequence[Cell]) -> bool:
-    if cell.status is None:
+class _Seen:
+    """A cell, and what is compared of it: found out when it is asked for, once."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell = cell
+        self.code = cell.code.strip()
+
+    @cached_property
+    def words(self) -> Counter[str | tuple[str, str]]:
+        words = _WORDS.findall(self.code[:_MAX_COMPARED])
+        return Counter([*words, *pairwise(words)])
+
+    @cached_property
+    def shown(self) -> str:
+        text = json.dumps(comparable(self.cell.outputs), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _is_superseded(one: _Seen, later: Sequence[_Seen]) -> bool:
+    if one.cell.status is None:
         return False
-    well = [other for other in later if other.status == "ok"]
-    if cell.status == "ok":
-        return bool(cell.outputs) and any(_same(cell, other) for other in well)
-    return any(_alike(cell.code, other.code) for other in well)
+    well = [other for other in later if other.cell.status == "ok"]
+    if one.cell.status == "ok":
+        return bool(one.cell.outputs) and any(one.code == other.code and one.shown == other.shown for other in well)
+    return any(_alike(one, other) for other in well)
 
 
-def _same(cell: Cell, other: Cell) -> bool:
-    return cell.code.strip() == other.code.strip() and comparable(cell.outputs) == comparable(other.outputs)
-
-
-def _alike(code: str, other: str) -> bool:
-    if code.strip() == other.strip():
+def _alike(one: _Seen, other: _Seen) -> bool:
+    if one.code == other.code:
         return True
-    words, others = _WORDS.findall(code[:_MAX_COMPARED]), _WORDS.findall(other[:_MAX_COMPARED])
-    matcher = SequenceMatcher(None, words, others, autojunk=False)
-    return matcher.real_quick_ratio() >= _ALIKE and matcher.quick_ratio() >= _ALIKE and matcher.ratio() >= _ALIKE
+    in_both, all_of_them = (one.words & other.words).total(), one.words.total() + other.words.total()
+    return 2 * in_both >= _ALIKE * all_of_them > 0

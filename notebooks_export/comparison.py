@@ -20,6 +20,7 @@ _MAX_DIFF = 2_000
 _MAX_DIFF_LINES = 40
 _MAX_DIFFED = 200_000
 
+# Outputs are a stranger's: every pattern takes time in proportion to the text.
 _NORMAL = (
     (re.compile(r"\x1b\[[0-9;:]*m"), ""),
     (re.compile(r"\b0x[0-9a-fA-F]{6,}\b"), "0x…"),
@@ -27,11 +28,11 @@ _NORMAL = (
     (re.compile(r"ipykernel_\d+(?:/\d+\.py)?"), "ipykernel_…"),
     (re.compile(r"<ipython-input-[\w-]+>|\b(?:Cell )?In ?\[\d+\]"), "In[…]"),
     (re.compile(r"(?m)^(CPU times|Wall time): .*"), r"\1: …"),
-    (re.compile(r"\d[\d.,]* ?[nμumµ]?s ± [^\n]*"), "…"),
-    (re.compile(r"\[\d\d:\d\d<[\d:?]+, +[\d.?]+ ?\S*\]"), "[…]"),
+    (re.compile(r"(?<![\d.,])\d[\d.,]*+ ?[nμumµ]?s ± [^\n]*"), "…"),
+    (re.compile(r"\[\d\d:\d\d<[\d:?]{1,12}, {1,4}[\d.?]{1,12} ?[^\s\]]{0,12}\]"), "[…]"),
     (re.compile(r"\bT_[0-9a-f]{5}"), "T_…"),
     (re.compile(r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b(?=[\"'<])"), "…"),
-    (re.compile(r"[ \t]+$", re.MULTILINE), ""),
+    (re.compile(r"(?<![ \t])[ \t]++$", re.MULTILINE), ""),
 )
 
 

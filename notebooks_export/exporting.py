@@ -17,7 +17,7 @@ from kernel_manager import Interpreter, Session, Settings, StorageError, UsageEr
 from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.names import folder_name
 from notebooks_export.bundle import Packing, Ran, choose, write_bundle
-from notebooks_export.cells import megabytes
+from notebooks_export.cells import counted, megabytes
 from notebooks_export.cleaning import superseded
 from notebooks_export.code import Load
 from notebooks_export.disk import write_file
@@ -45,7 +45,8 @@ _NOTEBOOK_SHARE = 0.8
 class Export:
     """An exported session. ``content`` is the file, ``companions`` are files beside it by relative path (figures of Markdown).
 
-    ``notes`` are sentences for the person: what was left out, dropped, not found or not reproduced.
+    ``notes`` are sentences for the person: what was left out, dropped, not found or not reproduced. ``data`` are the
+    names of files that the code opens: elsewhere they have to lie beside the notebook, if this is no bundle.
     """
 
     filename: str
@@ -53,6 +54,7 @@ class Export:
     companions: Mapping[str, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     verification: Verification | None = None
+    data: tuple[str, ...] = ()
 
     def as_one_file(self) -> tuple[str, bytes]:
         """The name and the bytes of one file: a zip if there are companions."""
@@ -133,7 +135,7 @@ class _Work:
 
     async def run(self) -> Export:
         if self._history.damaged_lines:
-            self._notes.append(f"{self._history.damaged_lines} damaged lines of the history were left out.")
+            self._notes.append(f"Left out: {counted(self._history.damaged_lines, 'damaged line')} of the history.")
         if self._surroundings.missing:
             self._notes.append(f"Files that are no longer there: {_listed(self._surroundings.missing)}.")
         dropped = await self._dropped()
@@ -145,7 +147,14 @@ class _Work:
         if packing.left_out:
             nb = await asyncio.to_thread(self._notebook, dropped, packing)
         content, companions = await self._finished(nb, packing, ran)
-        return Export(f"{self._name}{self._options.suffix}", content, companions, tuple(self._notes), self._verification)
+        return Export(
+            f"{self._name}{self._options.suffix}",
+            content,
+            companions,
+            tuple(self._notes),
+            self._verification,
+            tuple(file.name for file in self._surroundings.data),
+        )
 
     def _notebook(self, dropped: frozenset[str], packing: Packing = Packing(())) -> NotebookNode:  # noqa: B008 - immutable
         return to_notebook(
@@ -171,13 +180,12 @@ class _Work:
         if not cleaned.holds:
             whole = await self._verified(await asyncio.to_thread(self._notebook, frozenset()))
             if _not_same(cleaned) - _not_same(whole):
-                self._notes.append(
-                    f"Nothing was dropped: without {len(candidates)} superseded cells others would show something else."
-                )
+                without = counted(len(candidates), "superseded cell")
+                self._notes.append(f"Nothing was dropped: without {without} others would show something else.")
                 self._verification = whole if self._options.verify else None
                 return frozenset()
         self._verification = cleaned if self._options.verify else None
-        self._notes.append(f"Dropped: {len(candidates)} cells that later ones made superfluous.")
+        self._notes.append(f"Dropped: {counted(len(candidates), 'cell')} that later ones made superfluous.")
         return candidates
 
     async def _traced(self) -> Ran | None:

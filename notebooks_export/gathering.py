@@ -14,7 +14,7 @@ from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.names import folder_name
 from kernel_manager.sessions.places import DataFolder
 from notebooks_export.data_files import data_files
-from notebooks_export.requirements import KERNEL, installed_in, requirements_of
+from notebooks_export.requirements import KERNEL, installed_in, modules_to_open, requirements_of
 from notebooks_export.surroundings import Installed, Surroundings
 
 
@@ -30,10 +30,11 @@ def gather(
     own = _own_packages(settings.data_dir, history.user_id, root)
     installed = installed_in([*package_folders, *own, *_site_packages(root)]) if root else Installed()
     data = data_files(history.cells, _shelf(history, settings), workspace)
+    loaded = modules_to_open([*(load.name for load in data.loads), *(file.name for file in data.found if file.file_id)])
     kernel = installed.named(KERNEL)
     return Surroundings(
         python_version=_python_version(root) if root else None,
-        requirements=requirements_of(history.cells, installed),
+        requirements=requirements_of(history.cells, installed, loaded),
         base=(kernel,) if kernel else (),
         data=data.found,
         missing=data.missing,

@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 import warnings
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -121,7 +121,7 @@ class _Reading:
 
     def notes(self) -> tuple[str, ...]:
         """What was left out, as sentences."""
-        return tuple(f"Not taken over: {number} {what}." for what, number in self._left_out.items())
+        return tuple(f"Not taken over: {what} ({number:,})." for what, number in self._left_out.items())
 
     def take(self, cell: Mapping[str, Any]) -> None:
         """Take in one cell."""
@@ -240,6 +240,17 @@ def _free_name(wanted: str, taken: set[str]) -> str:
     plain = "".join(character for character in wanted if character.isprintable()).strip()[:_MAX_NAME] or "notebook"
     names = (plain if number == 1 else f"{plain}-{number}" for number in range(1, len(taken) + 2))
     return next(name for name in names if name not in taken)
+
+
+def cell_lines(cells: Sequence[Cell], most: int = 30) -> list[str]:
+    """A line for each of the first ``most`` cells: its number (from 1) and how it begins; then how many more there are."""
+    lines = [f"[{number}] {_beginning(cell.code)}" for number, cell in enumerate(cells[:most], 1)]
+    return [*lines, f"and {len(cells) - most} more"] if len(cells) > most else lines
+
+
+def _beginning(code: str) -> str:
+    first, _, rest = code.strip().partition("\n")
+    return f"{first[:100]}{' …' if rest or len(first) > 100 else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,7 @@ _load_file = make_load_file(str(FILES))
 def load_file(name, *, as_=None, **options):
     try:
         return _load_file(name, as_=as_, **options)
-    except FileNotFoundError as exc:
+    except FileNotFoundError:
         why = LEFT_OUT.get(str(name))
         if why is None:
             raise

@@ -27,6 +27,13 @@ _ON_DEMAND = (
     ("xlsxwriter", re.compile(r"xlsxwriter", re.IGNORECASE)),
     ("sqlalchemy", re.compile(r"\.to_sql\(|\bread_sql")),
 )
+# What the stand-in for load_file opens files with, by extension.
+_OPENERS = (
+    ((".csv", ".tsv", ".jsonl", ".ndjson"), ("pandas",)),
+    ((".xlsx", ".xlsm", ".xls", ".ods"), ("pandas", "python_calamine")),
+    ((".parquet", ".feather"), ("pandas", "pyarrow")),
+    ((".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp"), ("PIL",)),
+)
 _PINNED = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:==\s*([A-Za-z0-9][A-Za-z0-9.!+_-]*))?\s*")
 
 
@@ -75,6 +82,12 @@ def requirements_of(cells: Iterable[Cell], installed: Installed, extra_modules: 
     for module in sorted(modules - sys.stdlib_module_names):
         found.update({requirement.name: requirement for requirement in installed.of_module(module)})
     return tuple(found[name] for name in sorted(found))
+
+
+def modules_to_open(names: Iterable[str]) -> set[str]:
+    """The modules that opening files of these names takes, where Threadbook's own ``load_file`` is not."""
+    plain = [name.lower().removesuffix(".gz") for name in names]
+    return {module for endings, modules in _OPENERS if any(name.endswith(endings) for name in plain) for module in modules}
 
 
 def _pinned(text: str) -> Requirement | None:

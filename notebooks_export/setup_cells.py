@@ -10,7 +10,8 @@ from notebooks_export.cells import NotebookCell, setup_cell
 from notebooks_export.surroundings import Requirement, Surroundings
 
 _MAX_ANSWERS = 1_000
-_MISSING = "it was no longer there when this notebook was made: it had expired or was deleted"
+#: Why a file is not there that the session had.
+GONE = "it was no longer there when this notebook was made: it had expired or was deleted"
 
 
 def packages_cell(surroundings: Surroundings) -> NotebookCell | None:
@@ -32,7 +33,7 @@ def load_file_cell(surroundings: Surroundings, left_out: Iterable[tuple[str, str
         for name in (file.file_id, file.original_name):
             if name and name != file.name:
                 aliases[name] = file.place.rpartition("/")[2]
-    gone = dict.fromkeys(surroundings.missing, _MISSING)
+    gone = dict.fromkeys(surroundings.missing, GONE)
     gone.update(left_out)
     code = _template("load_file.py")
     code = code.replace("{aliases}", _mapping(aliases)).replace("{gone}", _mapping(gone))

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -118,13 +118,14 @@ async def verify(interpreter: Interpreter, user_id: str, nb: NotebookNode, folde
     try:
         async with asyncio.timeout(TIME_LIMIT_S):
             first = await _run(interpreter, user_id, nb)
-            alike = await _alike(interpreter, user_id, [(cell.outputs(folder), first.outputs(cell.cell_id)) for cell in shown])
-            verdicts = [judge(cell, folder, first, None, alike) for cell in shown]
+            alike = await _alike(interpreter, user_id, lambda cell: (cell.outputs(folder), first.outputs(cell.cell_id)), shown)
+            verdicts = await asyncio.to_thread(_judged, shown, folder, first, None, alike)
             if any(verdict.verdict in ("different", "failed") for verdict in verdicts):
                 second = await _run(interpreter, user_id, nb)
-                pairs = [(first.outputs(cell.cell_id), second.outputs(cell.cell_id)) for cell in shown]
-                alike |= await _alike(interpreter, user_id, pairs)
-                verdicts = [judge(cell, folder, first, second, alike) for cell in shown]
+                both = await _alike(
+                    interpreter, user_id, lambda cell: (first.outputs(cell.cell_id), second.outputs(cell.cell_id)), shown
+                )
+                verdicts = await asyncio.to_thread(_judged, shown, folder, first, second, alike | both)
     except TimeoutError as exc:
         raise LimitError(f"The notebook ran longer than {TIME_LIMIT_S:g} s; verify a shorter session.") from exc
     return Verification(tuple(verdicts), sentence(verdicts))
@@ -154,10 +155,18 @@ async def _run(interpreter: Interpreter, user_id: str, nb: NotebookNode) -> Run:
 
 
 async def _alike(
-    interpreter: Interpreter, user_id: str, lists: Sequence[tuple[Comparable, Comparable]]
+    interpreter: Interpreter,
+    user_id: str,
+    two_runs: Callable[[ShownCell], tuple[Comparable, Comparable]],
+    shown: Sequence[ShownCell],
 ) -> frozenset[PicturePair]:
-    """The pairs of pictures at the same places of two runs that show the same, though their bytes differ."""
-    pairs = list(dict.fromkeys(pair for one, other in lists for pair in picture_pairs(one, other)))
+    """The pairs of pictures at the same places of two runs of the cells that show the same, though their bytes differ."""
+
+    def pairs_of_all() -> list[PicturePair]:
+        return list(dict.fromkeys(pair for cell in shown for pair in picture_pairs(*two_runs(cell))))
+
+    # in a thread: large outputs take long to be made comparable
+    pairs = await asyncio.to_thread(pairs_of_all)
     if not pairs:
         return frozenset()
     async with fresh_session(interpreter, user_id, "compare") as session:
@@ -210,6 +219,12 @@ def judge(cell: ShownCell, folder: str, first: Run, second: Run | None, alike: f
     if cell.status != "ok" and result.ok:
         return verdict("different", "failed in the session and runs in a fresh kernel", difference(shown, now))
     return verdict("different", "shows something else than in the session", difference(shown, now))
+
+
+def _judged(
+    shown: Sequence[ShownCell], folder: str, first: Run, second: Run | None, alike: frozenset[PicturePair]
+) -> list[CellVerdict]:
+    return [judge(cell, folder, first, second, alike) for cell in shown]
 
 
 def sentence(verdicts: Sequence[CellVerdict]) -> str:

@@ -22,6 +22,7 @@ from kernel_manager.sessions.history import plain_json
 from kernel_manager.sessions.session import Session
 from threadbook import app
 from threadbook.chat_printing import Summary, TurnPrinter
+from threadbook.colon_commands import carry_out, file_to_hand_in, write_notebook
 from threadbook.figures import FigureFolder
 from threadbook.interrupts import end_as_interrupted, on_interrupt
 from threadbook.piped import LineReader
@@ -144,7 +145,7 @@ class _Talk:
             if not text:
                 continue
             try:
-                await (self._command(text) if text.startswith(":") else self._answer(text))
+                await (carry_out(text, self._commands) if text.startswith(":") else self._answer(text))
             except ThreadbookError as exc:
                 if not keep_on:
                     raise
@@ -193,18 +194,11 @@ class _Talk:
 
     # Commands.
 
-    async def _command(self, line: str) -> None:
-        name, _, argument = line.partition(" ")
-        command = self._commands.get(name)
-        if command is None:
-            raise UsageError(f"there is no command {name}; :help lists those that there are")
-        await command(argument.strip())
-
     async def _help(self, _: str) -> None:
         self._terminal.line(HELP, "stdout")
 
     async def _file(self, argument: str) -> None:
-        (path,) = existing_files([_path(argument)])
+        path = file_to_hand_in(argument)
         self._files.append(path)
         self._terminal.line(f"handed in with the next message: {path.name}", "stdout")
 
@@ -230,18 +224,8 @@ class _Talk:
             self._terminal.line(line, "stdout")
 
     async def _export(self, argument: str) -> None:
-        from notebooks_export.exporting import export_session
-
-        made = await export_session(self._interpreter, self._session)
-        for note in made.notes:
-            self._terminal.line(app.one_line(note))
-        path = made.write(_path(argument) if argument else None)
-        self._terminal.line(f"notebook: {path}", "stdout")
+        await write_notebook(self._interpreter, self._session, self._terminal, argument)
 
     async def _restart(self, _: str) -> None:
         await self._session.restart()
         self._terminal.line("a fresh kernel; the variables are gone", "stdout")
-
-
-def _path(argument: str) -> Path:
-    return Path(argument).expanduser()

@@ -16,6 +16,7 @@ from kernel_manager.sessions.session import Session
 from threadbook import app
 from threadbook.arguments import installed_version
 from threadbook.cell import GivenUpError, Manners, run_cell
+from threadbook.colon_commands import carry_out, file_to_hand_in, write_notebook
 from threadbook.completeness import is_whole
 from threadbook.figures import FigureFolder
 from threadbook.piped import LineReader, next_cell
@@ -111,7 +112,7 @@ class _Console:
 
     async def _take(self, code: str, printer: CellPrinter, *, keep_on: bool) -> None:
         try:
-            await (self._command(code) if code.startswith(":") else self._cell(code, printer))
+            await (carry_out(code, self._commands) if code.startswith(":") else self._cell(code, printer))
         except ThreadbookError as exc:
             # A person reads the line and can do something about it; a script cannot.
             if not keep_on:
@@ -143,29 +144,16 @@ class _Console:
 
     # Commands.
 
-    async def _command(self, line: str) -> None:
-        name, _, argument = line.partition(" ")
-        command = self._commands.get(name)
-        if command is None:
-            raise UsageError(f"there is no command {name}; :help lists those that there are")
-        await command(argument.strip())
-
     async def _help(self, _: str) -> None:
         self._terminal.line(HELP, "stdout")
 
     async def _file(self, argument: str) -> None:
-        (path,) = existing_files([_path(argument)])
+        path = file_to_hand_in(argument)
         self._files.append(path)
         self._terminal.line(f"handed in with the next cell; load_file({path.name!r}) opens it", "stdout")
 
     async def _export(self, argument: str) -> None:
-        from notebooks_export.exporting import export_session
-
-        made = await export_session(self._interpreter, self._session)
-        for note in made.notes:
-            self._terminal.line(app.one_line(note))
-        path = made.write(_path(argument) if argument else None)
-        self._terminal.line(f"notebook: {path}", "stdout")
+        await write_notebook(self._interpreter, self._session, self._terminal, argument)
 
     async def _restart(self, _: str) -> None:
         await self._session.restart()
@@ -183,10 +171,6 @@ class _Console:
         options = [("--user", session.user_id, "local"), ("--session", session.session_id, "default")]
         given = [f"{name} {shlex.quote(value)}" for name, value, usual in options if value != usual]
         return " ".join(["threadbook console", *given])
-
-
-def _path(argument: str) -> Path:
-    return Path(argument).expanduser()
 
 
 def next_number(history: SessionHistory) -> int:

@@ -10,7 +10,7 @@ from kernel_manager.execution.artifacts import shown_name
 from notebooks_export.__main__ import lines_about
 from notebooks_export.arguments import export_options
 from notebooks_export.exporting import export_session
-from notebooks_export.importing import MAX_BYTES, Imported, ends_the_run, import_notebook, waiting_cells
+from notebooks_export.importing import MAX_BYTES, cell_lines, ends_the_run, import_notebook, waiting_cells
 from notebooks_export.verification import Verification
 from threadbook import app
 from threadbook.cell import GivenUpError, Manners, run_cell
@@ -18,8 +18,6 @@ from threadbook.control_sequences import plain
 from threadbook.questions import asker
 from threadbook.run import existing_files
 from threadbook.terminal import Terminal
-
-_MAX_SHOWN = 30
 
 
 async def export(options: argparse.Namespace) -> int:
@@ -57,24 +55,12 @@ async def import_(options: argparse.Namespace) -> int:
     async with app.open_interpreter() as interpreter:
         session, imported = await import_notebook(interpreter, options.user, path.read_bytes(), path.name, options.session)
         await session.hand_in(files)
-        for line in (*cell_lines(imported), *imported.notes):
+        for line in (*cell_lines(imported.cells), *imported.notes):
             app.report(app.one_line(line))
         print(shown_name(session.session_id), flush=True)
         if options.run or options.up_to is not None:
             return await _run(session, options.up_to, interpreter.settings.interrupt_grace)
     return app.OK
-
-
-def cell_lines(imported: Imported) -> list[str]:
-    """A line for each cell: its number and how it begins."""
-    lines = [f"[{number}] {_beginning(cell.code)}" for number, cell in enumerate(imported.cells[:_MAX_SHOWN], 1)]
-    more = len(imported.cells) - _MAX_SHOWN
-    return [*lines, f"and {more} more"] if more > 0 else lines
-
-
-def _beginning(code: str) -> str:
-    first, _, rest = code.strip().partition("\n")
-    return f"{first[:100]}{' …' if rest or len(first) > 100 else ''}"
 
 
 async def _run(session: Session, up_to: int | None, grace: float) -> int:

@@ -264,11 +264,13 @@ def demonstrate(request: Request) -> Play:
         return error(404, "there is no such path")
     texts = _texts(request.json.get("messages") or request.json.get("input") or [])
     kind, last = texts[-1] if texts else ("user", "")
+    tokens = len(json.dumps(request.json)) // 4  # about what a real one would count
     if kind == "result":
         output = re.search(r"<output>\n(.*?)\n</output>", last, re.DOTALL)
-        return play(request, Reply(f"Here is what came out:\n\n{output[1] if output else last}"))
+        return play(request, Reply(f"Here is what came out:\n\n{output[1] if output else last}", prompt_tokens=tokens))
     said = next((text for kind, text in reversed(texts) if kind == "user" and "<variables" not in text[:20]), "")
-    return play(request, Reply("I load the file and look.", [("execute_python_code", json.dumps({"code": _code(said)}))]))
+    calls = [("execute_python_code", json.dumps({"code": _code(said)}))]
+    return play(request, Reply("I load the file and look.", calls, prompt_tokens=tokens))
 
 
 def _code(question: str) -> str:

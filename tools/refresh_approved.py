@@ -23,7 +23,6 @@ from kernel_manager.packages.uv import explain_failure, find_uv, run_uv
 
 RECORD = Path(__file__).resolve().parent.parent / "kernel_manager" / "packages" / "approved_record.json"
 _SUFFIXES = (".py", ".so", ".pyd")
-_DEPTH = 2
 
 
 def main() -> int:
@@ -56,7 +55,7 @@ def _chosen(names: Iterable[str]) -> list[Approved]:
 
 
 def _modules_of(package: Approved, *, offline: bool) -> tuple[str, list[str]] | str:
-    """The version and the modules (two levels) of a wheel, or why there is none."""
+    """The version and the modules of a wheel, as deep as its import names, or why there is none."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         arguments = ["pip", "install", "--target", name, "--no-deps", "--no-build", "--python", sys.executable]
@@ -66,16 +65,21 @@ def _modules_of(package: Approved, *, offline: bool) -> tuple[str, list[str]] | 
         (info,) = folder.glob("*.dist-info")
         with (info / "RECORD").open(newline="") as lines:
             paths = [Path(row[0]) for row in csv.reader(lines) if row]
-        return info.name.split("-")[1], sorted(set(_importable(paths)))
+        return info.name.removesuffix(".dist-info").split("-")[1], sorted(set(_importable(paths, _depth_of(package))))
 
 
-def _importable(paths: Iterable[Path]) -> Iterable[str]:
+def _depth_of(package: Approved) -> int:
+    """How many parts the longest of its import names has: no more of a wheel needs to be recorded."""
+    return 1 + max(name.count(".") for name in package.imports)
+
+
+def _importable(paths: Iterable[Path], depth: int) -> Iterable[str]:
     for path in paths:
         if path.suffix not in _SUFFIXES or path.parts[0].endswith((".dist-info", ".libs")) or path.parts[0] in ("..", "bin"):
             continue
         parts = [*path.parts[:-1], path.name.split(".")[0]]
         names = parts[:-1] if parts[-1] == "__init__" else parts
-        for count in range(1, min(len(names), _DEPTH) + 1):
+        for count in range(1, min(len(names), depth) + 1):
             if all(part.isidentifier() for part in names[:count]):
                 yield ".".join(names[:count])
 

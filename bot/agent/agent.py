@@ -12,10 +12,14 @@ from bot.agent.assistant import Assistant
 from bot.agent.attachments import Attachment
 from bot.agent.budget import Calibration
 from bot.agent.models.protocol import ModelClient
+from bot.agent.packages import PackageNames
 from bot.agent.seen import Eyes
 from bot.agent.turn import Turn
 from bot.agent.usage import Account, UsageBook
 from kernel_manager.sessions.session import Session
+
+#: Returns what kernels have now, and may get; called in a thread.
+PackagesNow = Callable[[], PackageNames]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,7 @@ class Message:
 class AgentOptions:
     """How the agent works, whichever assistant answers.
 
-    ``context_tokens`` is how much the model reads at once, ``timeout`` how many seconds a cell may run, ``packages`` what the
-    kernels' environment has.
+    ``context_tokens`` is how much the model reads at once, ``timeout`` how many seconds a cell may run.
     """
 
     model: str
@@ -43,8 +46,6 @@ class AgentOptions:
     figure_pixels: int = 768
     output_characters: int = 8_000
     timeout: float = 300
-    packages: tuple[str, ...] = ()
-    installs: bool = False
 
     def eyes(self, assistant: Assistant) -> Eyes:
         """Return what an assistant's model can take in."""
@@ -59,6 +60,7 @@ class Agent:
     client: ModelClient
     options: AgentOptions
     usage: UsageBook | None = None
+    packages: PackagesNow = PackageNames
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def __post_init__(self) -> None:

@@ -20,8 +20,11 @@ logger = logging.getLogger(__name__)
 #: The configuration's key under which the id of the assistant for everybody stands.
 CONFIG_KEY = "assistant_id"
 DEFAULT_ID = "data-analyst"
-#: What ids of the Assistants API looked like, which was shut down; they name nothing any more.
-_OLD_API = "asst_"
+#: What ids at OpenAI looked like, which name nothing any more: the Assistants API was shut down, hosted prompts end.
+_GONE = {
+    "asst_": " of OpenAI's Assistants API, which is shut down,",
+    "pmpt_": " of OpenAI's hosted prompts, which end on 2026-11-30,",
+}
 _MAX_FILE_BYTES = 100_000
 _MAX_FILES = 200
 
@@ -72,7 +75,7 @@ class Assistants:
         if stored is None:
             chosen = await self._database.set_config_if_absent(CONFIG_KEY, DEFAULT_ID)
         else:
-            old = " of the Assistants API, which is shut down," if str(stored).startswith(_OLD_API) else ""
+            old = next((whose for prefix, whose in _GONE.items() if str(stored).startswith(prefix)), "")
             logger.warning("the configuration's assistant_id %r%s names no assistant; it is replaced", stored, old)
             chosen = await self._database.replace_config(CONFIG_KEY, stored, DEFAULT_ID)
         created = await self._get(chosen) if isinstance(chosen, str) else None

@@ -3,47 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.agent import pdf_text as pdf_reader
 from bot.agent.items import Part, Text
 from bot.agent.marking import clip, marked, one_line
 from bot.agent.pictures import MAX_BYTES, MIMES, Picture, for_model
 from bot.agent.seen import Eyes
 from kernel_manager.files.user_file import UserFile
+from kernel_manager.kernelside.file_types import BY_EXTENSION
 
 MAX_SHOWN = 10
 _PDF_TIMEOUT_S = 20.0
-_TEXT_SUFFIXES = frozenset(
-    f".{suffix}"
-    for suffix in (
-        *("txt", "md", "rst", "csv", "tsv", "json", "jsonl", "ndjson", "xml", "html", "htm", "yaml", "yml", "toml", "ini", "cfg"),
-        *(
-            "conf",
-            "log",
-            "sql",
-            "py",
-            "ipynb",
-            "r",
-            "jl",
-            "m",
-            "js",
-            "ts",
-            "c",
-            "h",
-            "cpp",
-            "hpp",
-            "java",
-            "go",
-            "rs",
-            "rb",
-            "php",
-        ),
-        *("sh", "tex", "bib", "css"),
-    )
-)
+_BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
+#: Kinds of files that are text, if their bytes do not say otherwise.
+_TEXT_KINDS = ("text", "structured")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +41,13 @@ class Attachment:
 
     @property
     def line(self) -> str:
-        """What it is, in one line."""
+        """What it is, where it came from, and whether and where it is now: in one line."""
         known = [one_line(self.file_type, 80), f"{self.size:,} bytes"]
-        known += [f"file_id {self.file_id}"] if self.file_id else []
         known += [f"from {one_line(self.url, 300)}"] if self.url else []
-        known += ["downloaded" if self.path is not None else f"not downloaded: {one_line(self.failure or 'unknown why', 200)}"]
+        if self.path is None:
+            known.append(f"not downloaded: {one_line(self.failure or 'unknown why', 200)}")
+        else:
+            known.append(f'downloaded: load_file("{self.file_id}") opens it' if self.file_id else "downloaded")
         return f"{one_line(self.name)} ({', '.join(known)})"
 
 
@@ -108,10 +88,12 @@ async def text_of_file(path: Path, file_type: str, limit: int) -> str | None:
     suffix = path.suffix.lower()
     if file_type == "application/pdf" or suffix == ".pdf":
         return clip(await pdf_text(path, 4 * limit), limit)
-    if not file_type.startswith("text/") and suffix not in _TEXT_SUFFIXES and "json" not in file_type:
+    said_to_be_text = file_type.startswith("text/") or "json" in file_type
+    known = BY_EXTENSION.get(suffix)
+    if not said_to_be_text and (known is None or known.kind not in _TEXT_KINDS):
         return None
     head = await asyncio.to_thread(_head, path, 4 * limit)
-    if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if _is_binary(head, sure=said_to_be_text or (known is not None and known.kind == "text" and suffix != "")):
         return None
     text = _decoded(head)
     size = (await asyncio.to_thread(path.stat)).st_size
@@ -123,7 +105,9 @@ async def text_of_file(path: Path, file_type: str, limit: int) -> str | None:
 async def pdf_text(path: Path, limit: int) -> str:
     """Return a PDF's text, read by a process of its own with little memory and time: a PDF can be made to take all of both."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot.agent.pdf_text", str(path), str(limit)),
+        # neither the working folder's modules nor this service's secrets are any of its business
+        *(sys.executable, "-P", pdf_reader.__file__, str(path), str(limit)),
+        env={},
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
@@ -149,6 +133,19 @@ def _head(path: Path, size: int) -> bytes:
         return f"[cannot be read: {exc.strerror}]".encode()
 
 
+def _is_binary(head: bytes, *, sure: bool) -> bool:
+    """Whether bytes are no text. Where the name is not ``sure`` about it, they have to be UTF-8."""
+    if head.startswith(_BYTE_ORDER_MARKS):
+        return False
+    if b"\0" in head:
+        return True
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return not sure
+    return False
+
+
 def _decoded(content: bytes) -> str:
-    encoding = "utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+    encoding = "utf-16" if content.startswith(_BYTE_ORDER_MARKS) else "utf-8-sig"
     return content.decode(encoding, "replace")

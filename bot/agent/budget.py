@@ -13,11 +13,13 @@ BYTES_PER_TOKEN = 3.6
 IMAGE_TOKENS = 1_100
 _ITEM_TOKENS = 6
 # Tokenisers differ by that much; what lies outside is no matter of tokenisers.
-_LOWEST, _HIGHEST = 0.7, 2.5
+_LOWEST, _HIGHEST = 0.5, 2.5
 _WEIGHT = 0.3
-#: An endpoint that read less than that part of what was sent has cut it.
-CUT_BELOW = 0.6
+#: An endpoint that read fewer tokens than the text has by the coarsest tokeniser has cut it.
+COARSEST_BYTES_PER_TOKEN = 6.0
+COARSEST_CHARACTERS_PER_TOKEN = 4.5
 _CUT_FROM = 3_000
+_SMALLEST_LIMIT = 500
 
 
 def tokens_of(items: Iterable[Item]) -> float:
@@ -54,6 +56,30 @@ def fixed_tokens(instructions: str, tools: Sequence[Tool]) -> float:
     return text_tokens(instructions) + schema + _ITEM_TOKENS
 
 
+def least_tokens(request: ModelRequest) -> float:
+    """Return how many tokens the words of a request have at least: whole words, no runs of spaces, no pictures."""
+    texts = [request.instructions, *(text for item in request.items for text in _words_of(item))]
+    return sum(_least(" ".join(text.split())) for text in texts)
+
+
+def _least(text: str) -> float:
+    # of other scripts than Latin, large vocabularies take more bytes in one token, but hardly more characters
+    others = 0 if text.isascii() else len(text) - len(text.encode("ascii", "ignore"))
+    return (len(text) - others) / COARSEST_BYTES_PER_TOKEN + others / COARSEST_CHARACTERS_PER_TOKEN
+
+
+def _words_of(item: Item) -> Iterable[str]:
+    match item:
+        case UserMessage() | ToolOutput():
+            return (part.text for part in item.parts if isinstance(part, Text))
+        case ToolCall():
+            return (item.arguments,)
+        case Reasoning():
+            return ()
+        case _:
+            return (item.text,)
+
+
 def _part_tokens(part: Part) -> float:
     match part:
         case Image():
@@ -63,20 +89,33 @@ def _part_tokens(part: Part) -> float:
 
 
 class Calibration:
-    """How many tokens an endpoint reports for one that was estimated, for each endpoint and model by itself."""
+    """What is learnt of each endpoint and model: how it counts tokens, how many are too many, and that it takes no pictures."""
 
     def __init__(self) -> None:
         self._factors: dict[Origin, float] = {}
+        self._limits: dict[Origin, float] = {}
+        self.blind: set[Origin] = set()
 
     def factor(self, origin: Origin) -> float:
-        """Return the factor; 1 as long as nothing was reported."""
+        """Return how many tokens are reported for one that was estimated; 1 as long as nothing was reported."""
         return self._factors.get(origin, 1.0)
 
-    def learn(self, origin: Origin, estimated: float, reported: int) -> bool:
+    def limit(self, origin: Origin) -> float | None:
+        """Return how many tokens the endpoint was found to read at most; None if it never complained."""
+        return self._limits.get(origin)
+
+    def too_long(self, origin: Origin, sent: float, told: int | None) -> float:
+        """Take in that ``sent`` tokens were too many, and how many it says that it reads; return the limit from now on."""
+        found = float(told) if told is not None and told >= _SMALLEST_LIMIT else sent
+        self._limits[origin] = limit = min(found, self._limits.get(origin, found))
+        return limit
+
+    def learn(self, origin: Origin, request: ModelRequest, reported: int) -> bool:
         """Take in what an endpoint reported; return whether it must have read only a part of the request."""
+        estimated = request_tokens(request)
         if reported <= 0 or estimated <= 0:
             return False
-        if estimated >= _CUT_FROM and reported < CUT_BELOW * min(1.0, self.factor(origin)) * estimated:
+        if estimated >= _CUT_FROM and reported < least_tokens(request):
             return True
         ratio = min(max(reported / estimated, _LOWEST), _HIGHEST)
         known = self._factors.get(origin)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Literal
 
 from bot.agent.events import (
     AgentEvent,
@@ -39,10 +40,13 @@ from kernel_manager.sessions.session import Session
 
 
 class CellRunner:
-    """Runs the cells of one turn and counts them."""
+    """Runs the cells of one turn and counts them. ``source`` is who wants them run, for the history."""
 
-    def __init__(self, session: Session, eyes: Eyes, emit: Callable[[AgentEvent], None]) -> None:
+    def __init__(
+        self, session: Session, eyes: Eyes, emit: Callable[[AgentEvent], None], source: Literal["run", "model"] = "run"
+    ) -> None:
         self._session = session
+        self._source: Literal["run", "model"] = source
         self._eyes = eyes
         self._emit = emit
         self.runs = 0
@@ -64,7 +68,7 @@ class CellRunner:
 
     async def _follow(self, code: str) -> ExecutionResult:
         result: ExecutionResult | None = None
-        async with aclosing(self._session.run(code)) as cell:
+        async with aclosing(self._session.run(code, source=self._source)) as cell:
             async for event in cell:
                 if isinstance(event, CellFinished):
                     result = event.result

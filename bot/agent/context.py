@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from bot.agent.budget import tokens_of
+from bot.agent.budget import text_tokens, tokens_of
 from bot.agent.conversation import summary
 from bot.agent.items import (
     AssistantMessage,
@@ -25,7 +25,12 @@ from bot.agent.marking import clip, marked
 #: Characters that are left of an old output, and of what does not fit in the exchange that goes on.
 _SHORT_OUTPUT = 400
 _LAST_RESORTS = (4_000, 1_000, 300)
-_MAX_SUMMARIES = 200
+_MAX_SUMMARIES = 100
+_FOR_SUMMARIES = 0.25
+_HEADING_TOKENS = 30
+#: The exchange that goes on and the one before: their outputs are shortened when old exchanges are summaries already.
+_SPARED = 2
+_GONE = Text("[the picture is not attached any more]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,18 +44,25 @@ class Fitted:
 def fit(exchanges: Sequence[Exchange], budget: float) -> Fitted:
     """Return the exchanges' items in at most ``budget`` estimated tokens, if that is possible; the last exchange goes on.
 
-    In this order, each from the oldest on and no further than needed: figures become their descriptions, outputs are
-    shortened, exchanges become summaries, summaries are dropped; then the outputs and texts of the last exchange are cut.
+    In this order, each from the oldest on and no further than needed: figures go, outputs are shortened, exchanges become
+    summaries, of which the oldest are dropped. What is going on now and the exchange before it come last: an old exchange is
+    summarised sooner than that the model cannot read what it has just asked for.
     """
     work = list(exchanges)
     steps = []
-    for name, change in (("figures", without_figures), ("outputs", with_short_outputs)):
-        if shrink_oldest_first(work, budget, change):
-            steps.append(name)
-    summaries = _summarise(work, budget)
-    if summaries:
+    if shrink_oldest_first(work, budget, without_figures):
+        steps.append("figures")
+    if shrink_oldest_first(work, budget, with_short_outputs, spared=_SPARED):
+        steps.append("outputs")
+    summaries = Summaries(budget * _FOR_SUMMARIES)
+    _summarise(work, budget, summaries, spared=_SPARED)
+    if shrink_oldest_first(work, budget - summaries.tokens, with_short_outputs):
+        steps.append("recent outputs")
+    _summarise(work, budget, summaries, spared=1)
+    summaries.shrink_to(budget - _total(work))
+    if summaries.texts:
         steps.append("summaries")
-    items = [*_told(summaries), *(item for exchange in work for item in exchange.items)]
+    items = [*_told(summaries.texts), *(item for exchange in work for item in exchange.items)]
     for limit in _LAST_RESORTS:
         if tokens_of(items) <= budget:
             break
@@ -59,11 +71,11 @@ def fit(exchanges: Sequence[Exchange], budget: float) -> Fitted:
     return Fitted(tuple(items), tuple(steps))
 
 
-def shrink_oldest_first(work: list[Exchange], budget: float, change: Callable[[Item], Item]) -> bool:
-    """Change items from the oldest on until all fit; the last exchange comes last. Return whether anything was changed."""
+def shrink_oldest_first(work: list[Exchange], budget: float, change: Callable[[Item], Item], *, spared: int = 0) -> bool:
+    """Change items from the oldest on until all fit, but not in the last ``spared`` exchanges; return whether any was changed."""
     total = _total(work)
     changed = False
-    for number, exchange in enumerate(work):
+    for number, exchange in enumerate(work[: len(work) - spared] if spared else work):
         items = list(exchange.items)
         for place, item in enumerate(items):
             if total <= budget:
@@ -78,7 +90,7 @@ def shrink_oldest_first(work: list[Exchange], budget: float, change: Callable[[I
 
 
 def without_figures(item: Item) -> Item:
-    """The item with descriptions in place of its pictures."""
+    """The item without its pictures; what an output's figures show stands in its words already."""
     if not isinstance(item, (UserMessage, ToolOutput)) or not any(isinstance(part, Image) for part in item.parts):
         return item
     return replace(item, parts=tuple(map(_described, item.parts)))
@@ -91,18 +103,39 @@ def with_short_outputs(item: Item) -> Item:
     return replace(item, parts=tuple(_clipped(part, _SHORT_OUTPUT) for part in item.parts))
 
 
-def _summarise(work: list[Exchange], budget: float) -> list[str]:
-    """Take exchanges out from the oldest on and return their summaries, as many of the latest as fit."""
-    summaries: list[str] = []
+class Summaries:
+    """Summaries of exchanges that were taken out, the latest ones, in a part of the room: what was said lately is worth more."""
+
+    def __init__(self, room: float) -> None:
+        self.texts: list[str] = []
+        self._sizes: list[float] = []
+        self._room = room
+
+    @property
+    def tokens(self) -> float:
+        """What they take, estimated, with their heading."""
+        return sum(self._sizes) + _HEADING_TOKENS if self._sizes else 0.0
+
+    def add(self, text: str) -> None:
+        """Add the summary of a later exchange."""
+        self.texts.append(text)
+        # twice a few for the blank lines and for strokes that marking adds
+        self._sizes.append(text_tokens(text) + 4)
+        self.shrink_to(self._room)
+
+    def shrink_to(self, room: float) -> None:
+        """Leave out the oldest until they fit."""
+        while self._sizes and (self.tokens > room or len(self._sizes) > _MAX_SUMMARIES):
+            del self.texts[0], self._sizes[0]
+
+
+def _summarise(work: list[Exchange], budget: float, summaries: Summaries, *, spared: int) -> None:
+    """Take exchanges out from the oldest on, until the rest fits beside the summaries."""
     total = _total(work)
-    while len(work) > 1 and total > budget:
+    while len(work) > spared and total + summaries.tokens > budget:
         exchange = work.pop(0)
         total -= tokens_of(exchange.items)
-        summaries.append(summary(exchange))
-        total += tokens_of([said(summaries[-1])])
-    while summaries and (total > budget or len(summaries) > _MAX_SUMMARIES):
-        total -= tokens_of([said(summaries.pop(0))])
-    return summaries
+        summaries.add(summary(exchange))
 
 
 def _told(summaries: Sequence[str]) -> list[Item]:
@@ -116,14 +149,16 @@ def _cut(item: Item, limit: int) -> Item:
     match item:
         case UserMessage() | ToolOutput():
             return replace(item, parts=tuple(_clipped(_described(part), limit) for part in item.parts))
-        case AssistantMessage():
+        case AssistantMessage() if len(item.text) > limit:
             return AssistantMessage(clip(item.text, limit))
+        case AssistantMessage():
+            return item  # with what its endpoint wants back
         case ToolCall() | Reasoning():
             return item
 
 
 def _described(part: Part) -> Part:
-    return part if isinstance(part, Text) else Text(f"[a figure was here: {part.description or 'no description'}]")
+    return part if isinstance(part, Text) else _GONE
 
 
 def _clipped(part: Part, limit: int) -> Part:

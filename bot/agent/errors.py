@@ -14,10 +14,12 @@
             ├── UnknownModelError       operator: the endpoint has no such model
             ├── NoToolSupportError      operator: the model cannot call tools
             ├── BadRequestError         operator: the endpoint refuses the request for another reason
+            │   └── NoVisionError       operator: the model does not take pictures
             ├── ContextTooLongError     person: the conversation is longer than the model can read
             ├── RefusedError            person: the content was refused
             ├── RateLimitedError        nobody: too many requests; later it works
             ├── EndpointDownError       operator: nobody answers, or with 5xx
+            │   └── SilentEndpointError operator: it takes requests, and sends nothing
             └── BrokenStreamError       nobody: the answer broke off or cannot be read
 """
 
@@ -72,10 +74,18 @@ class BadRequestError(ModelError):
     """The endpoint refuses the request."""
 
 
+class NoVisionError(BadRequestError):
+    """The model does not take pictures."""
+
+
 class ContextTooLongError(ModelError):
-    """The request is longer than the model can read."""
+    """The request is longer than the model can read: ``limit`` tokens, if the endpoint said so."""
 
     who = "person"
+
+    def __init__(self, message: str, *, limit: int | None = None) -> None:
+        super().__init__(message)
+        self.limit = limit
 
 
 class RefusedError(ModelError):
@@ -95,6 +105,12 @@ class EndpointDownError(ModelError):
     """Nobody answers at the endpoint, or it reports a failure of its own."""
 
     passing = True
+
+
+class SilentEndpointError(EndpointDownError):
+    """The endpoint sent nothing for as long as it may. Whoever waited that long does not wait as long again, unasked."""
+
+    passing = False
 
 
 class BrokenStreamError(ModelError):

@@ -126,4 +126,4 @@ def complete(items: Sequence[Item]) -> list[Item]:
     return [*result, *(ToolOutput(call_id, (Text(NOT_FINISHED),)) for call_id in open_calls)]
 
 
-NOT_FINISHED = "[interrupted: this call did not finish, and nothing is known of its outcome]"
+NOT_FINISHED = "[interrupted: the end of this call is not known; it may have run in part, or run still]"

@@ -6,13 +6,19 @@ import re
 
 #: The kinds of data that reach a model. The system prompt names them.
 KINDS = ("output", "attachment", "variables", "note", "files")
-_TAG = re.compile(rf"<(/?)(?={'|'.join(KINDS)})", re.IGNORECASE)
+#: Characters that nobody sees: a tag is a tag to a model whether or not some stand within.
+_UNSEEN = "[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]*+"
+_NAMES = "|".join(_UNSEEN.join(kind) for kind in KINDS)
+#: Brackets and strokes as they may look: also wide, small and single-quotation ones.
+_BRACKET, _STROKE = "[<\uff1c\ufe64\u2039\u3008]", "[/\uff0f\u2215\u2044]"
+#: What looks like one of our tags, also with blanks around the stroke.
+_TAG = re.compile(rf"{_BRACKET}(?P<rest>{_UNSEEN}(?:\s*+{_STROKE}\s*+)?{_UNSEEN})(?={_NAMES})", re.IGNORECASE)
 
 
 def marked(kind: str, text: str, /, **attributes: str) -> str:
     """Return the text between the tags of its kind. What looks like one of our tags inside cannot end it."""
     names = "".join(f' {name}="{_attribute(value)}"' for name, value in attributes.items())
-    inside = _TAG.sub("<\\\\\\1", text)
+    inside = _TAG.sub(r"<\\\g<rest>", text)
     return f"<{kind}{names}>\n{inside}\n</{kind}>"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from bot.agent.agent import Agent, AgentOptions, Message
 from bot.agent.assistants import Assistants
 from bot.agent.models.protocol import ModelClient
 from bot.agent.models.selection import sees, select
+from bot.agent.packages import PackageList
 from bot.agent.turn import Turn
 from bot.agent.usage import Account, DailyLimits, UsageBook
 from kernel_manager.config import Settings
@@ -50,17 +50,17 @@ async def open_agent(interpreter: Interpreter, *, client: ModelClient | None = N
     """
     settings = interpreter.settings
     async with contextlib.AsyncExitStack() as stack:
-        options = options_of(settings, await _packages(interpreter), with_endpoint=client is None)
+        options = options_of(settings, with_endpoint=client is None)
         if client is None:
             client = select(settings).open(settings.openai_max_retries)
             stack.push_async_callback(client.aclose)
         assistants = Assistants(interpreter.database, settings.assistants_dir)
         await assistants.start(client, options.model)
         usage = UsageBook(interpreter.database, DailyLimits(settings.daily_tokens_per_user, settings.daily_runs_per_user))
-        yield OpenAgent(Agent(client, options, usage), assistants, usage)
+        yield OpenAgent(Agent(client, options, usage, PackageList(interpreter)), assistants, usage)
 
 
-def options_of(settings: Settings, packages: Sequence[str] = (), *, with_endpoint: bool = True) -> AgentOptions:
+def options_of(settings: Settings, *, with_endpoint: bool = True) -> AgentOptions:
     """Return how the settings want the agent to work. Without an endpoint, the model is the client's own affair."""
     selection = select(settings) if with_endpoint else None
     return AgentOptions(
@@ -71,16 +71,4 @@ def options_of(settings: Settings, packages: Sequence[str] = (), *, with_endpoin
         figure_pixels=settings.model_figure_pixels,
         output_characters=settings.model_output_chars,
         timeout=settings.code_execution_timeout,
-        packages=tuple(packages),
-        installs=True,
     )
-
-
-async def _packages(interpreter: Interpreter) -> list[str]:
-    """The distributions of the kernels' environment; none if it is not built yet."""
-    environment = await asyncio.to_thread(interpreter.environments.current)
-    if environment is None:
-        return []
-    text = await asyncio.to_thread(environment.lock.read_text)
-    names = [line.partition("==")[0].strip() for line in text.splitlines()]
-    return [name for name in names if name and not name.startswith(("#", "-"))]

@@ -1,4 +1,4 @@
-"""Reads the text of a PDF in a process that may not take much: ``python -m bot.agent.pdf_text PATH CHARACTERS``."""
+"""Reads the text of a PDF in a process that may not take much: ``python -P pdf_text.py PATH CHARACTERS``."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bot.agent.items import Part, Text
+from bot.agent.items import Image, Part, Text
 from bot.agent.marking import clip, marked, one_line
 from bot.agent.pictures import Picture, for_model, picture_of, pictures_of
 from bot.agent.tables import compact_table
@@ -17,6 +17,7 @@ from kernel_manager.execution.result import ExecutionResult, WrittenFile
 _MAX_FILES = 20
 _MAX_PACKAGES = 30
 _MAX_PICTURES = 4
+_LOOKED_AT = 4
 _TEXT_MIMES = ("text/plain", "text/markdown", "text/latex")
 
 
@@ -33,11 +34,14 @@ class Eyes:
 async def seen(result: ExecutionResult, eyes: Eyes) -> tuple[Part, ...]:
     """Return what the model gets to see of a result."""
     pictures = pictures_of(result.outputs)
-    shown = []
-    for picture in pictures[: eyes.pictures] if eyes.vision else ():
-        if (image := await for_model(picture, eyes.pixels)) is not None:
-            shown.append(image)
-    return (Text(report(result, eyes.characters, pictures, len(shown))), *shown)
+    images = await images_of(pictures, eyes)
+    return (Text(report(result, eyes.characters, pictures, len(images))), *images)
+
+
+async def images_of(pictures: Sequence[Picture], eyes: Eyes) -> tuple[Image, ...]:
+    """Return the pictures that go to the model as images: the first ones, if it sees."""
+    found = [await for_model(picture, eyes.pixels) for picture in (pictures[: eyes.pictures] if eyes.vision else ())]
+    return tuple(image for image in found if image is not None)
 
 
 def report(result: ExecutionResult, limit: int, pictures: Sequence[Picture] = (), attached: int = 0) -> str:
@@ -80,31 +84,32 @@ def _file_lines(files: Sequence[WrittenFile]) -> list[str]:
 
 def printed(outputs: Sequence[Mapping[str, Any]], limit: int) -> str:
     """Return the text of the outputs, bounded. An error keeps its room: it comes last and says most."""
-    errors = [_output_text(output) for output in outputs if output.get("output_type") == "error"]
+    errors = [_output_text(output, limit) for output in outputs if output.get("output_type") == "error"]
     error = clip("\n".join(errors), limit // 2) if errors else ""
-    texts = [_output_text(output) for output in outputs if output.get("output_type") != "error"]
+    texts = [_output_text(output, limit) for output in outputs if output.get("output_type") != "error"]
     rest = clip("\n".join(text for text in texts if text), max(limit - len(error), 200))
     return "\n".join(text for text in (rest, error) if text)
 
 
-def _output_text(output: Mapping[str, Any]) -> str:
+def _output_text(output: Mapping[str, Any], limit: int) -> str:
+    """One output's text; of one that is far too long for ``limit`` the middle is not even looked at."""
     match output.get("output_type"):
         case "stream":
-            text = plain_text(_joined(output.get("text"))).rstrip("\n")
+            text = plain_text(clip(_joined(output.get("text")), _LOOKED_AT * limit)).rstrip("\n")
             return f"[stderr] {text}" if output.get("name") == "stderr" and text else text
         case "error":
             return relevant(output.get("traceback") or [], str(output.get("ename")), plain_text(str(output.get("evalue"))))
         case _:
-            return _bundle_text(output.get("data"), output.get("metadata"))
+            return _bundle_text(output.get("data"), output.get("metadata"), limit)
 
 
-def _bundle_text(data: Any, metadata: Any) -> str:
+def _bundle_text(data: Any, metadata: Any, limit: int) -> str:
     if not isinstance(data, Mapping):
         return ""
     is_picture = picture_of(data, metadata) is not None
     if not is_picture and (table := compact_table(_joined(data.get("text/html")))) is not None:
         return table
-    text = next((plain_text(_joined(data[mime])) for mime in _TEXT_MIMES if mime in data), "")
+    text = next((plain_text(clip(_joined(data[mime]), _LOOKED_AT * limit)) for mime in _TEXT_MIMES if mime in data), "")
     if is_picture and text.startswith("<"):
         return ""  # "<Figure size 640x480 with 1 Axes>": the picture itself is listed
     if text:

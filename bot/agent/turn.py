@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
-from typing import TYPE_CHECKING
+import re
+import secrets
+from collections.abc import AsyncGenerator, Coroutine, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from bot.agent.asking import Asking
 from bot.agent.assistant import Assistant
@@ -22,7 +25,7 @@ from bot.agent.prompt import variables_note
 from bot.agent.tools import EXECUTE, LIST_FILES, unknown_tool
 from bot.agent.usage import Account
 from bot.agent.user_files import file_lines
-from kernel_manager.errors import StorageError, ThreadbookError
+from kernel_manager.errors import ThreadbookError
 from kernel_manager.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -35,6 +38,10 @@ MAX_CALLS = 8
 STOPPED = "The answer was stopped by the user."
 FAILED = "The answer failed before its end."
 NAME = "Threadbook"
+#: How models write calls that their server should have read out of the text.
+_UNREAD_CALL = re.compile(
+    r"<tool_call>|<\|tool_call|<function=|\[TOOL_CALLS\]|<\|python_tag\|>|\"name\": *\"execute_python_code\""
+)
 _LAST_ROUND = (
     "The limit of rounds of this turn is reached. Run nothing more; answer now with what you have, and say what is missing."
 )
@@ -54,7 +61,7 @@ class Turn:
         self._eyes = agent.options.eyes(assistant)
         self._queue: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         self._asking = Asking(agent, session, assistant, self._emit)
-        self._cells = CellRunner(session, self._eyes, self._emit)
+        self._cells = CellRunner(session, self._eyes, self._emit, "model")
         self._texts: list[str] = []
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -82,7 +89,12 @@ class Turn:
             task.exception()  # who has stopped listening does not want to know
 
     def stop(self) -> None:
-        """Stop the turn; its events end with TurnEnded when the cell that was running has been interrupted."""
+        """Stop the turn; its events end with TurnEnded when the cell that was running has been interrupted.
+
+        Stopping once more changes nothing: a second cancellation would cut the end short.
+        """
+        if self._stopping:
+            return
         self._stopping = True
         # one that has not begun to work sees the flag: cancelled before its first step, it would end without a word
         if self._task is not None and self._working:
@@ -115,15 +127,19 @@ class Turn:
             self._note(FAILED)
             status, reason = "failed", str(exc)
         finally:
-            # shielded: what was used is used, however the turn ends
-            await asyncio.shield(asyncio.ensure_future(self._write_usage()))
+            self._working = False
+            await _to_its_end(self._write_usage())  # what was used is used, however the turn ends
         self._emit(TurnEnded(status, "\n\n".join(self._texts), self._used(), reason))
 
     async def _answer(self) -> tuple[TurnStatus, str | None]:
         if (refusal := await self._refusal()) is not None:
             return "limit", refusal
-        past = await conversation(await asyncio.to_thread(self._session.read_history), self._eyes)
+        # before the history is read: a cell that outlived its service gets its end there
+        held = await self._session.variables()
+        past = await conversation(await asyncio.to_thread(self._session.read_history), self._eyes, self._asking.room)
         current = await self._take_messages()
+        if held is not None:
+            current.append(said(variables_note(held)))
         await self._rounds(past, current)
         return "completed", None
 
@@ -142,8 +158,6 @@ class Turn:
             self._session.say("user", message.name, message.text + listed)
             told = words(message.name, message.at or self._agent.clock(), message.text)
             items.append(UserMessage((Text(told), *await shown(message.attachments, self._eyes))))
-        if (held := await self._session.variables()) is not None:
-            items.append(said(variables_note(held)))
         return items
 
     async def _rounds(self, past: list[Exchange], current: list[Item]) -> None:
@@ -153,10 +167,10 @@ class Turn:
             if last and number > 1:
                 self._emit(Warned(f"the limit of {rounds} rounds is reached, so the model has to answer now"))
                 current.append(said(marked("note", _LAST_ROUND, source="interpreter")))
-            reply = await self._asking.ask(past, current, may_call=not last or rounds == 1)
+            reply = with_new_ids(await self._asking.ask(past, current, may_call=not last), current)
             current += reply.items
             self._take_text(reply)
-            if not reply.calls or (last and rounds > 1):
+            if not reply.calls or last:
                 self._judge_end(reply)
                 return
             for place, call in enumerate(reply.calls):
@@ -173,6 +187,13 @@ class Turn:
             raise RefusedError("the model or its provider refused to answer this; say it differently")
         if reply.stop == "length":
             self._emit(Warned("the answer is cut: it reached the longest answer that the model gives; ask it to go on"))
+        elif _UNREAD_CALL.search(reply.text):
+            self._emit(
+                Warned(
+                    "the model wrote its calls of tools as text, so nothing ran; the operator has to start its server with a "
+                    "parser for them (vLLM: --enable-auto-tool-choice --tool-call-parser …) or to choose another OPENAI_MODEL"
+                )
+            )
         elif not reply.text.strip():
             self._emit(Warned("the model ended without an answer; ask again, or say it differently"))
 
@@ -213,8 +234,31 @@ class Turn:
             return
         try:
             await self._agent.usage.charge(self._account, used, assistant_id=self._assistant.assistant_id)
-        except (ThreadbookError, StorageError) as exc:
+        except ThreadbookError as exc:
             logger.warning("the usage of a turn was not written down: %s", exc)
+
+
+def with_new_ids(reply: ReplyDone, before: Sequence[Item]) -> ReplyDone:
+    """Return the reply with other ids for calls whose ids came before: some endpoints count from 0 in every reply."""
+    taken = {item.call_id for item in before if isinstance(item, ToolCall)}
+    items: list[Item] = []
+    for item in reply.items:
+        if isinstance(item, ToolCall):
+            if item.call_id in taken:
+                item = replace(item, call_id=f"call_{secrets.token_hex(6)}")
+            taken.add(item.call_id)
+        items.append(item)
+    return replace(reply, items=tuple(items))
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do it, also if the task is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _told(call: ToolCall, text: str) -> ToolOutput:

@@ -42,8 +42,9 @@ class Chat(Gated, name="Threadbook chat"):
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         """Answer what is said at a place of ours, or to the bot."""
-        if not message.author.bot and message.type in SPOKEN:
-            await self.hear(message)
+        if message.author.bot or message.type not in SPOKEN or (await self._bot.get_context(message)).valid:
+            return  # what is a command of the bot that we are a guest of is none of our business
+        await self.hear(message)
 
     async def hear(self, message: discord.Message) -> None:
         """Take a message in; whoever wrote it learns what is wrong with it."""
@@ -100,7 +101,7 @@ class Chat(Gated, name="Threadbook chat"):
         One that was taken in already is taken in only if that is asked for. Raises UsageError.
         """
         conversation = self._service.conversation(place, channel or message.channel)
-        if conversation.has_seen(message.id) and not again:
+        if not conversation.claim(message.id) and not again:
             return
         try:
             await self._service.gate.check(_asker(message))

@@ -10,6 +10,7 @@ from typing import Any
 import discord
 
 from bot.failures import failure_line, noted_failure
+from bot.group import as_called
 from bot.markdown import verbatim
 from kernel_manager.errors import UsageError
 
@@ -43,6 +44,7 @@ async def answer_failure(interaction: discord.Interaction[Any], error: BaseExcep
 async def answer(interaction: discord.Interaction[Any], text: str, **more: Any) -> None:
     """Tell the user something that only they see, whether the interaction was deferred or not."""
     nobody = discord.AllowedMentions.none()
+    text = as_called(text, interaction.client)
     if interaction.response.is_done():
         await interaction.followup.send(text, ephemeral=True, allowed_mentions=nobody, **more)
     else:

@@ -14,6 +14,7 @@ from bot.cogs.files import FilesCog
 from bot.cogs.forget import Forget
 from bot.cogs.keeping import Keeping
 from bot.cogs.offers import Offers
+from bot.cogs.operation import Operation
 from bot.cogs.running import Running
 from bot.cogs.sessions import Sessions
 from bot.cogs.share import Share
@@ -33,4 +34,5 @@ def make_cogs(bot: commands.Bot | commands.AutoShardedBot, service: Service) -> 
     return [
         *(offers, Turns(service), chat, keeping, Running(service), Share(service, offers), Sessions(service)),
         *(FilesCog(service), Account(service), Forget(service, offers), Admin(bot, service, keeping.returning)),
+        Operation(bot, service),
     ]

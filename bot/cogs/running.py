@@ -11,8 +11,7 @@ from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
 from bot.cogs.places import asker_of, found_place, own_place_of
 from bot.conversation import NO_MODEL, Incoming
-from bot.hand_in import described
-from bot.incoming import code_in
+from bot.incoming import code_in, known
 from bot.markdown import harmless, head
 from bot.message_code import code_blocks
 from bot.opening_threads import adopted, new_thread, title_of
@@ -49,7 +48,7 @@ class Running(Gated, name="Threadbook running"):
             await self.allow(interaction)
             if self._service.agent is None:
                 raise UsageError(NO_MODEL)
-            files = (described(file),) if file is not None else ()
+            files = (known(file),) if file is not None else ()
             await self._begin(interaction, prompt, _incoming(interaction, prompt, files=files))
 
     @app_commands.command(name="run", description="Run Python, without the model")
@@ -60,7 +59,7 @@ class Running(Gated, name="Threadbook running"):
         """Run a cell."""
         async with deferred(interaction):
             await self.allow(interaction)
-            files = [described(file)] if file is not None else []
+            files = [known(file)] if file is not None else []
             cells, others = await code_in(files, self._service.hand_in)
             if code is not None:
                 cells = (*(code_blocks(code) or (code,)), *cells)
@@ -78,7 +77,7 @@ class Running(Gated, name="Threadbook running"):
         if not conversation.add(incoming):
             raise UsageError("too much is queued here; wait for the turn that runs, or stop it")
         elsewhere = place.channel_id != interaction.channel_id
-        await answer(interaction, f"In <#{place.channel_id}>." if elsewhere else "On it.")
+        await answer(interaction, f"In <#{place.channel_id}>." if elsewhere else "Running it." if incoming.code else "On it.")
 
     async def _here(self, interaction: discord.Interaction[Any], title: str) -> tuple[Place, discord.abc.Messageable]:
         await self._service.gate.check(asker_of(interaction))

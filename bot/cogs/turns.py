@@ -20,7 +20,7 @@ from bot.service import Service
 from bot.views.buttons import TURNS, TurnButton
 from bot.views.modals import AnswerModal
 from kernel_manager.errors import UsageError
-from notebooks_export import ExportOptions, export_session
+from notebooks_export import Export, ExportOptions, export_session
 
 
 class Turns(commands.Cog, name=TURNS):
@@ -93,11 +93,10 @@ class Turns(commands.Cog, name=TURNS):
         session = await self._service.interpreter.session(place.user_id, session_id, create=False)
         limit = interaction.guild.filesize_limit if interaction.guild is not None else FILE_LIMIT
         export = await export_session(self._service.interpreter, session, ExportOptions(max_bytes=limit))
-        name, content = export.as_one_file()
-        notes = "\n".join(f"-# {verbatim(note, 300)}" for note in export.notes[:5])
-        await interaction.followup.send(
-            f"The session as a notebook.\n{notes}"[:MESSAGE_LIMIT], file=discord.File(io.BytesIO(content), name), ephemeral=True
-        )
+        await _send_export(interaction, "The session as a notebook.", export)
+        if export.data:
+            bundle = await export_session(self._service.interpreter, session, ExportOptions(bundle=True, max_bytes=limit))
+            await _send_export(interaction, "The same with its data, as a bundle that runs by itself.", bundle)
 
     async def _reset(self, interaction: discord.Interaction[Any], place: Place) -> None:
         check_owner(place, interaction)
@@ -127,6 +126,14 @@ class Turns(commands.Cog, name=TURNS):
 def _again(interaction: discord.Interaction[Any], codes: list[str]) -> Incoming:
     user = interaction.user
     return Incoming(user.display_name, "", tuple(codes), user_id=user.id)
+
+
+async def _send_export(interaction: discord.Interaction[Any], head: str, export: Export) -> None:
+    name, content = export.as_one_file()
+    notes = "\n".join(f"-# {verbatim(note, 300)}" for note in export.notes[:5])
+    await interaction.followup.send(
+        f"{head}\n{notes}"[:MESSAGE_LIMIT], file=discord.File(io.BytesIO(content), name), ephemeral=True
+    )
 
 
 async def _show_code(interaction: discord.Interaction[Any], codes: list[str]) -> None:

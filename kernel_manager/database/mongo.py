@@ -42,7 +42,8 @@ class MongoDatabase:
     """See :class:`~kernel_manager.database.protocol.Database`.
 
     ``database`` is an ``AsyncDatabase`` of pymongo or an ``AsyncIOMotorDatabase``. ``location`` is shown in the log and the
-    status and names no credentials. ``close`` closes the connection; without it, the connection is the caller's.
+    status and names no credentials. ``prefix`` begins the name of every collection, for a database that others use as well.
+    ``close`` closes the connection; without it, the connection is the caller's.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class MongoDatabase:
         location: str,
         *,
         configuration: str = protocol.CONFIGURATION,
+        prefix: str = "",
         close: Callable[[], Awaitable[None]] | None = None,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -58,11 +60,11 @@ class MongoDatabase:
         self._location = location
         self._close = close
         self._clock = clock
-        self._files = database[protocol.USER_FILES]
-        self._configuration = database[configuration]
-        self._assistants = database[protocol.ASSISTANTS]
-        self._choices = database[protocol.USER_ASSISTANTS]
-        self._usage = database[protocol.USAGE]
+        self._files = database[f"{prefix}{protocol.USER_FILES}"]
+        self._configuration = database[f"{prefix}{configuration}"]
+        self._assistants = database[f"{prefix}{protocol.ASSISTANTS}"]
+        self._choices = database[f"{prefix}{protocol.USER_ASSISTANTS}"]
+        self._usage = database[f"{prefix}{protocol.USAGE}"]
         self._opening = asyncio.Lock()
         self._opened = False
         self._closed = False

@@ -35,21 +35,31 @@ def database_of(settings: Settings, clock: Clock = _utc_now) -> Database:
         return SqliteDatabase(settings.data_dir / SQLITE_FILE, clock)
     named = settings.mongodb_database_name if "mongodb_database_name" in settings.model_fields_set else None
     return database_at(
-        chosen.get_secret_value(), database_name=named, configuration=settings.mongodb_collection_name, clock=clock
+        chosen.get_secret_value(),
+        database_name=named,
+        configuration=settings.mongodb_collection_name,
+        prefix=settings.mongodb_collection_prefix or "",
+        clock=clock,
     )
 
 
 def database_at(
-    uri: str, *, database_name: str | None = None, configuration: str = CONFIGURATION, clock: Clock = _utc_now
+    uri: str,
+    *,
+    database_name: str | None = None,
+    configuration: str = CONFIGURATION,
+    prefix: str = "",
+    clock: Clock = _utc_now,
 ) -> Database:
     """Return the database of a URI: ``sqlite:///relative``, ``sqlite:////absolute``, ``mongodb://…``, ``mongodb+srv://…``.
 
-    ``database_name`` comes before the one in a MongoDB URI. Raises SettingsError.
+    ``database_name`` comes before the one in a MongoDB URI; ``prefix`` begins the names of MongoDB's collections. Raises
+    SettingsError.
     """
     if uri.startswith(_SQLITE):
         return SqliteDatabase(_sqlite_path(uri), clock)
     if uri.startswith(_MONGODB):
-        return _mongodb(uri, database_name, configuration, clock)
+        return _mongodb(uri, database_name, configuration, prefix, clock)
     raise SettingsError("DATABASE_URL begins with neither sqlite:/// nor mongodb://; correct it")
 
 
@@ -57,10 +67,11 @@ def database_at(
 DatabaseHandler = database_at
 
 
-def adopted(database: Any, clock: Clock = _utc_now) -> Database:
+def adopted(database: Any, clock: Clock = _utc_now, *, prefix: str = "") -> Database:
     """Return a database that an application hands in: one of ours, or an object of pymongo's asynchronous client or Motor.
 
-    It stays the application's to close. Raises UsageError for anything else.
+    In the latter, ``prefix`` begins the names of collections. It stays the application's to close. Raises UsageError for
+    anything else.
     """
     # asked of the class: the drivers' objects take any other attribute for the name of a collection
     kind = type(database)
@@ -71,7 +82,7 @@ def adopted(database: Any, clock: Clock = _utc_now) -> Database:
 
     from kernel_manager.database.mongo import MongoDatabase
 
-    return MongoDatabase(database, f"mongodb:///{database.name}", clock=clock)
+    return MongoDatabase(database, f"mongodb:///{database.name}", prefix=prefix, clock=clock)
 
 
 def redacted(uri: str) -> str:
@@ -89,7 +100,7 @@ def _sqlite_path(uri: str) -> Path:
     return Path(name).expanduser().absolute()
 
 
-def _mongodb(uri: str, name: str | None, configuration: str, clock: Clock) -> Database:
+def _mongodb(uri: str, name: str | None, configuration: str, prefix: str, clock: Clock) -> Database:
     from pymongo import AsyncMongoClient
     from pymongo.errors import PyMongoError
 
@@ -100,7 +111,7 @@ def _mongodb(uri: str, name: str | None, configuration: str, clock: Clock) -> Da
     try:
         client: AsyncMongoClient[dict[str, object]] = AsyncMongoClient(uri, tz_aware=True, appname="threadbook", **options)
         database = client[name] if name else client.get_default_database(DEFAULT_NAME)
-        return MongoDatabase(database, redacted(uri), configuration=configuration, close=client.close, clock=clock)
+        return MongoDatabase(database, redacted(uri), configuration=configuration, prefix=prefix, close=client.close, clock=clock)
     except (PyMongoError, ValueError, TypeError) as exc:
         # the driver's own words may quote the password
         raise SettingsError(

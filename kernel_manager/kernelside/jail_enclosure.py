@@ -35,6 +35,7 @@ class JailEnclosure:
         self._walk_at = 0.0
         self._fullness, self._hidden = 0, False
         self._processes = "pid" in plan.policy.namespaces
+        supervisor.socket_buffer()
         self.watch_s: tuple[float, float] | None = (
             _MEMORY_WATCH_S if self._watches_memory else (_WORKSPACE_WATCH_S, _WORKSPACE_WATCH_S)
         )

@@ -13,9 +13,11 @@ from ipykernel.iostream import BackgroundSocket, IOPubThread
 from ipykernel.ipkernel import IPythonKernel
 from ipykernel.zmqshell import ZMQInteractiveShell
 from jupyter_client.session import Session
+from traitlets import Callable as CallableTrait
 
 from . import pip_lines
 from .figure_notes import NotingFormatter
+from .json_packing import packed
 from .output_limits import MESSAGE_LIMIT, DisplayLimiter, encodable, left_out, shorten_content
 from .variables import variables
 
@@ -35,6 +37,7 @@ class KernelSession(Session):
     """A Jupyter session whose IOPub side is bounded."""
 
     limiter: DisplayLimiter | None = None
+    pack = CallableTrait(packed)
 
     def send(self, stream: Any, msg_or_type: Any, content: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Send a message; displays pass the limiter first."""

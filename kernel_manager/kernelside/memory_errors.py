@@ -16,7 +16,7 @@ class MemoryErrors:
     """Explains memory errors in the shell of a kernel; to be made before code of strangers runs."""
 
     def __init__(self) -> None:
-        self._allowed = _allowed()
+        self._allowed = memory_left()
 
     def attach(self, shell: Any) -> None:
         """Have the shell show memory errors as :meth:`explain` puts them."""
@@ -45,7 +45,7 @@ class MemoryErrors:
         )
 
 
-def _allowed() -> int | None:
+def memory_left() -> int | None:
     """What this process may allocate from now on, in bytes; None where nothing limits it."""
     try:
         import resource

@@ -25,6 +25,10 @@ MESSAGE_LIMIT = 48 * 1024 * 1024
 DISPLAY_BURST = 400
 DISPLAYS_PER_SECOND = 20.0
 DISPLAYS_HELD = 20
+#: The same in characters: a service that reads slowly must not fill this process's memory with what waits for it.
+DISPLAY_SIZE_BURST = 64 * 1024 * 1024
+DISPLAY_SIZE_PER_SECOND = 16.0 * 1024 * 1024
+DISPLAY_SIZE_HELD = 48 * 1024 * 1024
 
 Message = dict[str, Any]
 
@@ -75,20 +79,22 @@ def cut_note(characters: int) -> str:
 
 
 class DisplayLimiter:
-    """Lets displays of a cell through: a burst, then a steady rate; of what waits only the last few are kept.
+    """Lets displays of a cell through: a burst, then a steady rate, in number and in size; only the last of what waits are kept.
 
     ``admit`` and ``finish`` return the messages to send now, in order.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._held: deque[Message] = deque()
+        self._held: deque[tuple[Message, int]] = deque()
         self.begin()
 
     def begin(self) -> None:
         """A new cell starts."""
         self._held.clear()
+        self._held_size = 0
         self._tokens = float(DISPLAY_BURST)
+        self._size_tokens = float(DISPLAY_SIZE_BURST)
         self._refilled = self._clock()
         self.cut = 0
 
@@ -96,36 +102,57 @@ class DisplayLimiter:
         """Take one display message and return what may be sent now."""
         self._refill()
         if not self._replaces_held(message):
-            self._held.append(message)
-            if len(self._held) > DISPLAYS_HELD:
-                self._held.popleft()
-                self.cut += 1
+            self._hold(message)
         ready = []
-        while self._held and self._tokens >= 1:
+        while self._held and self._tokens >= 1 and self._size_tokens > 0:
             self._tokens -= 1
-            ready.append(self._held.popleft())
+            self._size_tokens -= self._held[0][1]
+            ready.append(self._release())
         return ready
 
     def finish(self) -> list[Message]:
         """The cell is over: return what still waits."""
-        ready = list(self._held)
-        self._held.clear()
-        return ready
+        return [self._release() for _ in range(len(self._held))]
+
+    def _hold(self, message: Message) -> None:
+        size = size_of(message)
+        self._held.append((message, size))
+        self._held_size += size
+        while len(self._held) > DISPLAYS_HELD or (self._held_size > DISPLAY_SIZE_HELD and len(self._held) > 1):
+            self._release()
+            self.cut += 1
+
+    def _release(self) -> Message:
+        message, size = self._held.popleft()
+        self._held_size -= size
+        return message
 
     def _refill(self) -> None:
         now = self._clock()
-        self._tokens = min(DISPLAY_BURST, self._tokens + (now - self._refilled) * DISPLAYS_PER_SECOND)
+        since = now - self._refilled
+        self._tokens = min(DISPLAY_BURST, self._tokens + since * DISPLAYS_PER_SECOND)
+        self._size_tokens = min(DISPLAY_SIZE_BURST, self._size_tokens + since * DISPLAY_SIZE_PER_SECOND)
         self._refilled = now
 
     def _replaces_held(self, message: Message) -> bool:
         if message.get("msg_type") != "update_display_data":
             return False
         display_id = _display_id(message)
-        for index, held in enumerate(self._held):
+        for index, (held, size) in enumerate(self._held):
             if held.get("msg_type") == "update_display_data" and _display_id(held) == display_id:
-                self._held[index] = message
+                self._held[index] = (message, size_of(message))
+                self._held_size += self._held[index][1] - size
                 return True
         return False
+
+
+def size_of(value: object) -> int:
+    """About how many characters a message, or a part of one, has as JSON."""
+    if isinstance(value, (str, bytes)):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(size_of, value.values()))
+    return sum(map(size_of, value)) if isinstance(value, (list, tuple)) else 8
 
 
 def _display_id(message: Message) -> object:

@@ -11,6 +11,9 @@ MAX_NAME = 100
 MAX_COLUMNS = 30
 #: Packages whose objects may be asked for their shape: their properties are no code of the user's.
 KNOWN = ("numpy", "pandas", "polars", "pyarrow", "scipy", "torch", "xarray")
+#: Types whose values are told, too: that runs no code of the user's. Texts are not among them: one may be a password.
+PLAIN = (int, float, complex, bool, type(None))
+MAX_BITS = 256
 SIZED = (str, bytes, bytearray, list, tuple, dict, set, frozenset, range)
 
 
@@ -29,12 +32,20 @@ def _is_of_user(name: Any, value: Any, hidden: Mapping[str, Any]) -> bool:
 def _described(name: str, value: Any) -> dict[str, Any]:
     kind = type(value)
     found: dict[str, Any] = {"name": name[:MAX_NAME], "type": kind.__name__[:MAX_NAME], "shape": None, "columns": None}
+    if kind in PLAIN:
+        found["value"] = _value(value)
     if kind in SIZED:
         found["shape"] = [len(value)]
     elif str(kind.__module__).partition(".")[0] in KNOWN:
         found["shape"] = _shape(value)
         found["columns"] = _columns(value)
     return found
+
+
+def _value(value: Any) -> str | None:
+    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+        return None
+    return repr(value)
 
 
 def _shape(value: Any) -> list[int] | None:

@@ -258,7 +258,7 @@ class _Work:
         reason = innermost_cause(output)[:_LONGEST_REASON]
         if status < 0 or not reason:
             return PackageInstallError(f"{self._names} not installed: uv ended with status {status}; try again")
-        return PackageRefusedError(f"{self._names} not installed: {reason}")
+        return PackageRefusedError(f"{self._names} not installed: {reason}; versions that are there already stay")
 
 
 def _pins(lines: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -12,6 +12,7 @@ from kernel_manager.execution.events import Event
 from kernel_manager.execution.result import ExecutionResult
 from kernel_manager.execution.runner import CellRun
 from kernel_manager.provisioning.live_kernel import LiveKernel
+from kernel_manager.sessions.history import Source
 
 Emit = Callable[[Event], None]
 
@@ -19,9 +20,18 @@ Emit = Callable[[Event], None]
 class AskedCell:
     """See the module. ``timeout`` is in seconds, None for the setting's; events go to ``emit``. New cells have no ``cell_id``."""
 
-    def __init__(self, code: str, timeout: float | None, files: Sequence[Path], emit: Emit, cell_id: str | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        timeout: float | None,
+        files: Sequence[Path],
+        emit: Emit,
+        cell_id: str | None = None,
+        source: Source = "run",
+    ) -> None:
         self.code = code
         self.cell_id = cell_id
+        self.source = source
         self.timeout = timeout
         self.files = files
         self.emit = emit

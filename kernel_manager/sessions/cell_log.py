@@ -7,6 +7,7 @@ can tell how far it had come. For the holder of the session's lock.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from kernel_manager.execution.events import DisplayUpdated
 from kernel_manager.execution.result import ExecutionResult
@@ -42,6 +43,11 @@ class CellLog:
 
     def _recorded(self, cell_id: str) -> Cell | None:
         return next((cell for cell in reversed(self.read().cells) if cell.cell_id == cell_id), None)
+
+    def begun_at(self, cell_id: str) -> datetime | None:
+        """When a recorded cell was sent."""
+        recorded = self._recorded(cell_id)
+        return None if recorded is None else recorded.started_at
 
     def began(self, cell: RunningCell, code: str, source: log.Source = "run") -> None:
         """A cell is about to be sent, or was by another client."""

@@ -32,8 +32,9 @@ MAX_NAME = 200
 #: The longest prompt and the longest answer of one :class:`InputAnswered`, in characters.
 MAX_ANSWER = 10_000
 
-#: ``run``: by this service. ``attach``: by another Jupyter client. ``import``: taken over from a notebook, not run here.
-Source = Literal["run", "attach", "import"]
+#: ``run``: by this service, for a person. ``model``: for a model. ``attach``: by another Jupyter client.
+#: ``import``: taken over from a notebook, not run here.
+Source = Literal["run", "model", "attach", "import"]
 #: ``note`` is text that nobody said in this conversation: the Markdown of an imported notebook, for example.
 Role = Literal["user", "assistant", "note"]
 
@@ -126,11 +127,13 @@ class Said(Record):
     """Something that was said: by a person, by the assistant, or in an imported notebook.
 
     ``name`` is the display name of who said it (for a note: where it comes from), ``text`` is Markdown as it was.
+    ``imported`` is what somebody else's history or notebook says was said: nobody here vouches for it.
     """
 
     role: Role
     name: str
     text: str
+    imported: bool = False
 
 
 AnyRecord = SessionCreated | KernelStarted | KernelEnded | CellStarted | CellFinished | InputAnswered | DisplayUpdated | Said
@@ -296,6 +299,8 @@ class History:
 
 def records_of(entry: Entry) -> list[AnyRecord]:
     """The records that take an entry over into another history: a cell as an imported one, which did not run there."""
+    if isinstance(entry, Said):
+        return [replace(entry, imported=True)]
     if not isinstance(entry, Cell):
         return [entry]
     records: list[AnyRecord] = [CellStarted(entry.cell_id, entry.code, "", "", source="import")]
@@ -513,6 +518,7 @@ _READERS: dict[str, Callable[[Any], Any]] = {
     "role": _one_of(*get_args(Role)),
     "name": _text,
     "text": _text,
+    "imported": _flag,
     "prompt": _text,
     "answer": _text,
 }

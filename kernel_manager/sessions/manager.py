@@ -87,6 +87,11 @@ class SessionManager:
         stories = await asyncio.to_thread(self._stories)
         return [await self._session(story.user_id, story.session_id).info(story) for story in stories]
 
+    @property
+    def here(self) -> list[Session]:
+        """The sessions that this process uses."""
+        return list(self._sessions.values())
+
     def quiet_for(self) -> float:
         """Seconds since a session of this process was last used; 0 while a cell runs or waits."""
         sessions = list(self._sessions.values())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 
 from kernel_manager.execution.channels import Channels
-from kernel_manager.execution.result import ExecutionResult
+from kernel_manager.execution.result import ExecutionResult, WrittenFile
 from kernel_manager.execution.runner import CellLimits, CellRun
 from kernel_manager.kernelside.spool import read_spool
 from kernel_manager.provisioning.live_kernel import LiveKernel
@@ -20,8 +22,18 @@ _RESET = "the machine or its runtime folder was reset while the cell ran; run it
 _NEVER_SENT = "the service was ended before the kernel got the cell, so it did not run; run it again"
 
 
-async def recover(left: RunningCell, kernel: SessionKernel, cells: CellLog, host: SessionHost, limits: CellLimits) -> None:
-    """Wait for the end of a cell that an earlier holder of the lock had sent, and record it."""
+async def recover(
+    left: RunningCell,
+    kernel: SessionKernel,
+    cells: CellLog,
+    host: SessionHost,
+    limits: CellLimits,
+    written_since: Callable[[datetime], list[WrittenFile]],
+) -> None:
+    """Wait for the end of a cell that an earlier holder of the lock had sent, and record it.
+
+    ``written_since`` tells which files were written since a moment: nobody looked before the cell began.
+    """
     folder = host.runtime.folder(left.kernel_id)
     if await kernel.attach(left.kernel_id):
         live, channels = kernel.connection()
@@ -35,7 +47,9 @@ async def recover(left: RunningCell, kernel: SessionKernel, cells: CellLog, host
     result = await run.finished()
     live.disarm()  # the clock that the killed service had started
     had_ended = result.status == "died" and _had_ended(left.msg_id, folder, channels)
-    cells.ended(left.cell_id, _corrected(result, run, had_ended=had_ended), run.collector.display_ids)
+    begun = cells.begun_at(left.cell_id)
+    result = replace(_corrected(result, run, had_ended=had_ended), files=written_since(begun) if begun is not None else [])
+    cells.ended(left.cell_id, result, run.collector.display_ids)
 
 
 def _corrected(result: ExecutionResult, run: CellRun, *, had_ended: bool) -> ExecutionResult:

@@ -12,15 +12,16 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 from kernel_manager.errors import ClosedError, KernelStartError, ServiceError, StorageError
-from kernel_manager.execution.artifacts import ArtifactLimits, changed, snapshot
+from kernel_manager.execution.artifacts import ArtifactLimits, Snapshot, changed, snapshot
 from kernel_manager.execution.channels import Message
 from kernel_manager.execution.events import CellFinished, DisplayUpdated, Event, OutputReplaced, SessionWaiting
 from kernel_manager.execution.outputs import OutputLimits
-from kernel_manager.execution.result import ExecutionResult, Output
+from kernel_manager.execution.result import ExecutionResult, Output, WrittenFile
 from kernel_manager.execution.runner import CellLimits
 from kernel_manager.execution.workspace import WorkspaceQuota, keep_within
 from kernel_manager.files.selection import FileRef
@@ -118,6 +119,11 @@ class Session:
         """Whether this process is connected to a live kernel of the session."""
         return self._kernel.live is not None
 
+    @property
+    def kernel_pid(self) -> int | None:
+        """The process of the kernel that this process is connected to, if it is to one."""
+        return None if self._kernel.live is None else self._kernel.live.pid
+
     def create(self) -> None:
         """Make the session on disk if it is not there yet; raises StorageError."""
         self._places.create()
@@ -214,11 +220,13 @@ class Session:
         timeout: float | None = None,  # noqa: ASYNC109  (the kernel's supervisor keeps it, not the caller's event loop)
         files: Sequence[Path] = (),
         cell_id: str | None = None,
+        source: log.Source = "run",
     ) -> AsyncGenerator[Event]:
         """Run a cell and yield its events as they come; the last one is CellFinished.
 
         ``files`` are put where ``load_file`` finds them, first. ``timeout`` is in seconds. ``cell_id`` is that of an
-        imported cell that runs now. Who stops iterating interrupts the cell; the session stays usable.
+        imported cell that runs now, ``source`` tells the history for whom it runs. Who stops iterating interrupts the cell;
+        the session stays usable.
         """
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
 
@@ -226,7 +234,7 @@ class Session:
             if queue.qsize() < _QUEUE_LIMIT or not isinstance(event, (OutputReplaced, DisplayUpdated)):
                 queue.put_nowait(event)
 
-        cell = self._ask(AskedCell(code, timeout, files, emit, cell_id))
+        cell = self._ask(AskedCell(code, timeout, files, emit, cell_id, source))
         cell.task.add_done_callback(lambda _: queue.put_nowait(None))
         try:
             while (event := await queue.get()) is not None:
@@ -304,7 +312,12 @@ class Session:
         if (left := self._cell_log.left_running()) is not None:
             emit(SessionWaiting(None))
             async with self._host.files.using(self.user_id):
-                await recover(left, self._kernel, self._cell_log, self._host, self._limits(left.timeout))
+                await recover(left, self._kernel, self._cell_log, self._host, self._limits(left.timeout), self._written_since)
+
+    def _written_since(self, begun: datetime) -> list[WrittenFile]:
+        """What lies in the working folder and was not there, or not like this, at that moment."""
+        unseen = Snapshot(frozenset(), False, int(begun.timestamp() * 1e9), self._artifact_limits())
+        return changed(unseen, self.workspace).files
 
     async def _place(self, files: Sequence[Path]) -> list[str]:
         """Make the files the user's; return what has to be said about that."""
@@ -358,7 +371,7 @@ class Session:
         kernel, channels = self._kernel.connection()
         run = sending.new_run(kernel, channels)
         noted = RunningCell(sending.cell_id, run.msg_id, kernel.folder.kernel_id, sending.limits.timeout)
-        self._cell_log.began(noted, sending.cell.code)
+        self._cell_log.began(noted, sending.cell.code, sending.cell.source)
         return await sending.send()
 
     async def _settle_kernel(self, *, told: bool) -> None:
@@ -445,6 +458,11 @@ class Session:
             finally:
                 self._lock.release()
         return True
+
+    async def settle(self) -> None:
+        """Wait for the cell that a killed process left running, if there is one, until its end is in the history."""
+        async with self._turn():
+            pass
 
     async def warm_up(self) -> None:
         """Have a kernel ready before the first cell."""

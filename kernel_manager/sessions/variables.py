@@ -13,12 +13,16 @@ MAX_NAME = 100
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A variable of the session. ``shape`` is None if it has none or is not known; ``columns`` are those of a DataFrame."""
+    """A variable of the session. ``shape`` is None if it has none or is not known; ``columns`` are those of a DataFrame.
+
+    ``value`` is that of a number, of True, False or None, as code.
+    """
 
     name: str
     type: str
     shape: tuple[int, ...] | None = None
     columns: tuple[str, ...] = ()
+    value: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Variables:
 def _variable(entry: Any) -> Variable | None:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not isinstance(entry.get("type"), str):
         return None
-    shape, columns = entry.get("shape"), entry.get("columns")
+    shape, columns, value = entry.get("shape"), entry.get("columns"), entry.get("value")
     return Variable(
         name=_line(entry["name"]),
         type=_line(entry["type"]),
@@ -49,6 +53,7 @@ def _variable(entry: Any) -> Variable | None:
         columns=tuple(_line(column) for column in columns[:MAX_COLUMNS] if isinstance(column, str))
         if isinstance(columns, list)
         else (),
+        value=_line(value) if isinstance(value, str) else None,
     )
 
 

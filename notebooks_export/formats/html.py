@@ -14,14 +14,14 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from notebooks_export.cells import about, joined
-from notebooks_export.formats.markdown import picture_of, plain_text
+from notebooks_export.cells import joined
+from notebooks_export.formats.markdown import folded_label, picture_of, plain_text
 from notebooks_export.formats.sanitising import harmless
+from notebooks_export.formats.words import alternative, formula, visible_html
 
 #: Nothing runs, nothing is loaded, even if something got through.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 _MAX_HIGHLIGHTED = 200_000
-_FOLDED = {"packages": "Packages", "load-file": "load_file", "answers": "Answers to input()"}
 
 
 def to_html(nb: NotebookNode, title: str) -> str:
@@ -65,15 +65,8 @@ def _cell(cell: NotebookNode, render: MarkdownIt) -> Iterator[str]:
         yield f'<section class="text">{harmless(render.render(cell.source))}</section>'
     elif cell.cell_type == "code":
         content = "\n".join(_code_cell(cell, render))
-        label = _label(cell)
+        label = folded_label(cell)
         yield f"<details><summary>{label}</summary>\n{content}\n</details>" if label else content
-
-
-def _label(cell: NotebookNode) -> str | None:
-    """What stands for a cell that is folded away, or None for one that is shown."""
-    if (part := about(cell).get("part")) in _FOLDED:
-        return _FOLDED[str(part)]
-    return "An earlier attempt" if "superseded" in cell.metadata.get("tags", ()) else None
 
 
 def _code_cell(cell: NotebookNode, render: MarkdownIt) -> Iterator[str]:
@@ -97,18 +90,20 @@ def _output(output: Mapping[str, Any], render: MarkdownIt) -> str:
         case "error":
             return _pre("\n".join(output["traceback"]) or f"{output['ename']}: {output['evalue']}", "error")
         case _:
-            return _display(output.get("data", {}), render)
+            return _display(output.get("data", {}), output.get("metadata", {}), render)
 
 
-def _display(data: Mapping[str, Any], render: MarkdownIt) -> str:
+def _display(data: Mapping[str, Any], metadata: Mapping[str, Any], render: MarkdownIt) -> str:
     if (picture := picture_of(data)) is not None:
         mime, content = picture
-        return f'<figure><img alt="figure" src="data:{mime};base64,{base64.b64encode(content).decode()}"></figure>'
+        shown = f"data:{mime};base64,{base64.b64encode(content).decode()}"
+        return f'<figure><img alt="{escape(alternative(metadata))}" src="{shown}"></figure>'
     if "text/html" in data:
-        return f'<div class="output html">{harmless(joined(data["text/html"]))}</div>'
+        html = visible_html(data)
+        return "" if html is None else f'<div class="output html">{html}</div>'
     if "text/markdown" in data:
         return f'<div class="output html">{harmless(render.render(joined(data["text/markdown"])))}</div>'
-    text = data.get("text/plain", data.get("text/latex"))
+    text = formula(data) or data.get("text/plain", data.get("text/latex"))
     return _pre(joined(text) if text is not None else f"[{', '.join(data) or 'nothing'} cannot be shown here]", "result")
 
 

@@ -11,7 +11,8 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from notebooks_export.cells import joined
+from notebooks_export.cells import about, escaped, joined
+from notebooks_export.formats.words import alternative, formula, visible_html
 
 #: The picture that is shown of several versions, and the ending of its file.
 PICTURES = {
@@ -21,6 +22,7 @@ PICTURES = {
     "image/gif": ".gif",
     "image/svg+xml": ".svg",
 }
+_FOLDED = {"packages": "Packages", "load-file": "load_file", "answers": "Answers to input()"}
 _ANSI = re.compile(r"\x1b\[[0-9;:?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _FENCES = re.compile(r"`{3,}")
@@ -45,9 +47,19 @@ def _cell(cell: NotebookNode, folder: str, figures: dict[str, bytes]) -> Iterato
     if cell.cell_type == "markdown":
         yield cell.source
     elif cell.cell_type == "code":
+        label = folded_label(cell)
+        yield from [f"<details><summary>{label}</summary>"] if label else []
         yield _fenced(cell.source, "python")
         for output in cell.outputs:
             yield from _output(output, folder, figures)
+        yield from ["</details>"] if label else []
+
+
+def folded_label(cell: NotebookNode) -> str | None:
+    """What stands for a cell that is folded away, or None for one that is shown."""
+    if (part := about(cell).get("part")) in _FOLDED:
+        return _FOLDED[str(part)]
+    return "An earlier attempt" if "superseded" in cell.metadata.get("tags", ()) else None
 
 
 def _output(output: Mapping[str, Any], folder: str, figures: dict[str, bytes]) -> Iterator[str]:
@@ -56,14 +68,24 @@ def _output(output: Mapping[str, Any], folder: str, figures: dict[str, bytes]) -
         yield _fenced(plain_text(joined(output["text"])), "text")
     elif kind == "error":
         yield _fenced(plain_text("\n".join(output["traceback"]) or f"{output['ename']}: {output['evalue']}"), "text")
-    elif (picture := picture_of(output.get("data", {}))) is not None:
+    elif (picture := picture_of(output["data"])) is not None:
         name = f"{folder}/figure-{len(figures) + 1}{PICTURES[picture[0]]}"
         figures[name] = picture[1]
-        yield f"![figure {len(figures)}]({name})"
-    elif "text/markdown" in output["data"]:
-        yield joined(output["data"]["text/markdown"])
-    elif "text/plain" in output["data"]:
-        yield _fenced(plain_text(joined(output["data"]["text/plain"])), "text")
+        yield f"![{escaped(alternative(output['metadata']))}]({name})"
+    else:
+        yield from _words(output["data"])
+
+
+def _words(data: Mapping[str, Any]) -> Iterator[str]:
+    plain = joined(data.get("text/plain", ""))
+    if "text/markdown" in data:
+        yield joined(data["text/markdown"])
+    elif (latex := formula(data)) is not None:
+        yield latex
+    elif "text/html" in data and (not plain or plain.startswith("<IPython")):
+        yield from filter(None, [visible_html(data)])
+    elif plain:
+        yield _fenced(plain_text(plain), "text")
 
 
 def picture_of(data: Mapping[str, Any]) -> tuple[str, bytes] | None:

@@ -1,50 +1,46 @@
-"""A notebook as a Python script in the percent format, which editors and jupytext know. Outputs are not in it."""
+"""A notebook as a Python script in the percent format, which editors know and jupytext defines. Outputs are not in it."""
 
 from __future__ import annotations
 
-import re
-
+import nbformat
 from nbformat import NotebookNode
 
-from notebooks_export.cells import one_line
-
-_HEAD = """\
-# ---
-# jupyter:
-#   jupytext:
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#   kernelspec:
-#     display_name: Python 3
-#     language: python
-#     name: python3
-# ---
-"""
-_MAGIC = re.compile(r"\s*(?:[%!]|\?|[\w.]+\?{1,2}\s*$|[\w., ]+=\s*[%!])")
-_MARKER = re.compile(r"\s*#\s*%%")
+#: What a script tells of a notebook and of a cell; times and the like would be noise in it.
+_KEPT = ("kernelspec", "language_info")
+_KEPT_OF_CELL = ("tags",)
 
 
 def to_percent(nb: NotebookNode) -> str:
     """The script; magics are comments in it, so that it is Python."""
-    return _HEAD + "".join(f"\n{_cell(cell)}\n" for cell in nb.cells)
+    import jupytext  # what no other form needs, and every start would pay for
+
+    script: str = jupytext.writes(_bare(nb), "py:percent")
+    return script
 
 
-def _cell(cell: NotebookNode) -> str:
-    if cell.cell_type == "markdown":
-        return "# %% [markdown]\n" + "\n".join(f"# {line}".rstrip() for line in _lines(cell.source))
-    if cell.cell_type == "raw":
-        return "# %% [raw]\n" + "\n".join(f"# {line}".rstrip() for line in _lines(cell.source))
-    tags = ", ".join(f'"{one_line(tag)}"' for tag in cell.metadata.get("tags", ()))
-    return f"# %%{f' tags=[{tags}]' if tags else ''}\n" + "\n".join(_code(_lines(cell.source)))
+def _bare(nb: NotebookNode) -> NotebookNode:
+    """The notebook without outputs and without most of what its metadata say."""
+    bare: NotebookNode = nbformat.from_dict(  # type: ignore[no-untyped-call]
+        {
+            "nbformat": nb.nbformat,
+            "nbformat_minor": nb.nbformat_minor,
+            "metadata": _only(nb.metadata, _KEPT),
+            "cells": [_bare_cell(cell) for cell in nb.cells],
+        }
+    )
+    return bare
 
 
-def _lines(source: str) -> list[str]:
-    # what Python and editors take for the end of a line, others do not
-    return re.split("\r\n|[\n\r\x0b\x0c\x85\u2028\u2029]", source)
+def _bare_cell(cell: NotebookNode) -> dict[str, object]:
+    outputs: dict[str, object] = {"outputs": [], "execution_count": None} if cell.cell_type == "code" else {}
+    return {
+        "id": cell.id,
+        "cell_type": cell.cell_type,
+        "source": cell.source,
+        "metadata": _only(cell.metadata, _KEPT_OF_CELL),
+        **outputs,
+    }
 
 
-def _code(lines: list[str]) -> list[str]:
-    if lines and lines[0].startswith("%%"):
-        return [f"# {line}".rstrip() for line in lines]
-    return [f"# {line}" if _MAGIC.match(line) or _MARKER.match(line) else line for line in lines]
+def _only(metadata: NotebookNode, names: tuple[str, ...]) -> dict[str, object]:
+    return {name: metadata[name] for name in names if name in metadata}

@@ -30,10 +30,14 @@ _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]
 _LINK = re.compile(r"(?:https?://|mailto:|#)", re.IGNORECASE)
 
 _ACTIVE = re.compile(
-    r"<\s*/?\s*(?:script|iframe|object|embed|form|input|button|link|meta|base|svg|math|video|audio|template|frame|applet|img|image)\b"
+    r"<[\s/]*+(?:script|iframe|object|embed|form|input|button|link|meta|base|svg|math|video|audio|template|frame|applet|img|image)\b"
     r"|[\s/\"']on\w+\s*=|javascript:|vbscript:|data:text|@import|url\s*\(|expression\s*\(",
     re.IGNORECASE,
 )
+#: Elements (parts of tables do not count) that HTML may have to be read at all, and what is left of other HTML.
+MAX_NESTING = 20_000
+TOO_MUCH = "<p>[HTML with very many elements, left out]</p>"
+_STARTS_NESTING = re.compile(r"<(?!/?(?:t[dhr]|tbody|thead|tfoot|br|hr|img|col)\b)[a-z/]", re.IGNORECASE)
 _SVG_TAGS = frozenset(
     _WORDS.findall(
         """
@@ -42,7 +46,7 @@ _SVG_TAGS = frozenset(
         """
     )
 )
-_SVG_TAG = re.compile(r"<\s*/?\s*([\w:.-]+)")
+_SVG_TAG = re.compile(r"<[\s/]*+([\w:.-]+)")
 _SVG_ACTIVE = re.compile(
     r"[\s/\"']on\w+\s*=|@import|url\s*\((?!\s*[\"']?#)|<!ENTITY|javascript:|\bhref\s*=\s*(?![\"']?(?:#|data:image/(?:png|jpeg)))",
     re.IGNORECASE,
@@ -61,7 +65,12 @@ def is_plain_svg(svg: str) -> bool:
 
 
 def harmless(html: str) -> str:
-    """The HTML without scripts, styles, forms, frames, handlers, and without anything that would be loaded from elsewhere."""
+    """The HTML without scripts, styles, forms, frames, handlers, and without anything that would be loaded from elsewhere.
+
+    Of HTML that would take long to read, because very many of its elements may lie in each other, only a note is left.
+    """
+    if _elements_that_nest(html) > MAX_NESTING:
+        return TOO_MUCH
     return nh3.clean(
         html,
         tags=set(_TAGS),
@@ -72,6 +81,13 @@ def harmless(html: str) -> str:
         link_rel="noopener noreferrer nofollow",
         strip_comments=True,
     )
+
+
+def _elements_that_nest(html: str) -> int:
+    """At least how many elements may lie in each other; reading takes time in proportion to the square of it."""
+    if html.count("<") <= MAX_NESTING:
+        return 0
+    return sum(1 for _ in _STARTS_NESTING.finditer(html))
 
 
 def _attribute(tag: str, name: str, value: str) -> str | None:

@@ -23,17 +23,23 @@ from bot.attachments import (
     download_attachments_batch,
     fetch,
 )
+from tests.integration.support import until
 
 MB = 2**20
 
 
 class LocalResolver(AbstractResolver):
-    """Every name leads to the loopback."""
+    """Names lead to one address after the other, and then to the last one: the loopback, if nothing else is given."""
+
+    def __init__(self, *addresses: str) -> None:
+        self._addresses = list(addresses or ("127.0.0.1",))
+        self.asked = 0
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET) -> list[ResolveResult]:
-        return [
-            ResolveResult(hostname=host, host="127.0.0.1", port=port, family=socket.AF_INET, proto=0, flags=socket.AI_NUMERICHOST)
-        ]
+        address = self._addresses[min(self.asked, len(self._addresses) - 1)]
+        self.asked += 1
+        kind = socket.AF_INET6 if ":" in address else socket.AF_INET
+        return [ResolveResult(hostname=host, host=address, port=port, family=kind, proto=0, flags=socket.AI_NUMERICHOST)]
 
     async def close(self) -> None:
         pass
@@ -44,6 +50,7 @@ class Server:
         self.port = 0
         self.asked: list[str] = []
         self.release = asyncio.Event()
+        self.meeting = asyncio.Barrier(3)
 
     def url(self, path: str, host: str = "cdn.discordapp.com") -> str:
         return f"http://{host}:{self.port}/{path}"
@@ -67,6 +74,8 @@ class Server:
                 raise web.HTTPFound(self.url("data.csv", "media.discordapp.net"))
             case "loop":
                 raise web.HTTPFound("/loop")
+            case "meet/0" | "meet/1" | "meet/2":
+                await self.meeting.wait()
             case "gone":
                 raise web.HTTPNotFound
         return web.Response(body=b"a,b\n1,2\n")
@@ -108,7 +117,7 @@ async def server() -> AsyncIterator[Server]:
     await runner.cleanup()
 
 
-LOCAL = Source(schemes=frozenset({"http"}), private=True, resolver=LocalResolver(), timeout_s=30)
+LOCAL = Source(schemes=frozenset({"http"}), own=frozenset({"127.0.0.1"}), resolver=LocalResolver(), timeout_s=30)
 
 
 async def failure(url: str, folder: Path, source: Source = LOCAL, max_bytes: int = MB) -> str:
@@ -175,10 +184,80 @@ async def test_only_discords_cdn_is_asked(url: str, folder: Path) -> None:
     await failure(url, folder, CDN)
 
 
-async def test_a_name_of_the_cdn_that_leads_to_a_private_address_is_refused(server: Server, folder: Path) -> None:
-    hostile = Source(resolver=LocalResolver())
+@pytest.mark.parametrize(
+    "address",
+    [
+        "127.0.0.1",
+        "10.0.0.1",
+        "169.254.169.254",
+        "100.64.0.1",
+        "0.0.0.0",
+        "224.0.0.1",
+        "255.255.255.255",
+        "::1",
+        "::",
+        "::ffff:127.0.0.1",
+        "::ffff:169.254.169.254",
+        "::127.0.0.1",
+        "64:ff9b::7f00:1",
+        "2002:7f00:1::",
+        "2001:0:7f00:1::",
+        "fe80::1",
+        "fd00::1",
+        "ff02::1",
+        "no address",
+    ],
+)
+async def test_a_name_of_the_cdn_that_leads_to_a_private_address_is_refused(server: Server, folder: Path, address: str) -> None:
+    hostile = Source(resolver=LocalResolver(address))
     assert "private address" in await failure("https://cdn.discordapp.com/a.csv", folder, hostile)
     assert server.asked == []
+
+
+async def test_an_address_in_place_of_a_name_is_looked_at_too(folder: Path) -> None:
+    careless = Source(hosts=frozenset({"127.0.0.1", "::1"}), schemes=frozenset({"https"}))
+    assert "private address" in await failure("https://127.0.0.1/a.csv", folder, careless)
+    assert "private address" in await failure("https://[::1]/a.csv", folder, careless)
+
+
+async def test_a_name_that_leads_elsewhere_the_second_time_is_refused(server: Server, folder: Path) -> None:
+    resolver = LocalResolver("127.0.0.1", "127.0.0.2")
+    assert "private address" in await failure(server.url("to-other-name"), folder, replace(LOCAL, resolver=resolver))
+    assert (resolver.asked, server.asked) == (2, ["/to-other-name"])
+
+
+async def test_what_a_name_led_to_when_it_was_looked_at_is_what_is_connected_to(server: Server, folder: Path) -> None:
+    resolver = LocalResolver("127.0.0.1", "10.0.0.1")
+    assert (await fetch(server.url("f"), folder, None, MB, replace(LOCAL, resolver=resolver))).exists()
+    assert resolver.asked == 1
+
+
+async def test_a_download_that_is_given_up_leaves_nothing(server: Server, folder: Path) -> None:
+    downloading = asyncio.create_task(fetch(server.url("stall"), folder, None, MB, LOCAL))
+    await until(lambda: list(folder.iterdir()))
+    downloading.cancel()
+    await asyncio.wait({downloading})
+    assert list(folder.iterdir()) == []
+
+
+async def test_attachments_come_at_once(server: Server, folder: Path) -> None:
+    wanted = [{"url": server.url(f"meet/{n}"), "filename": f"{n}.csv"} for n in range(3)]
+    async with asyncio.timeout(30):
+        done = await download_attachments_batch(wanted, folder, source=LOCAL)
+    assert [item["downloaded"] for item in done] == [True] * 3
+
+
+async def test_what_discord_says_is_too_large_is_not_asked_for(server: Server, folder: Path) -> None:
+    wanted = [{"url": server.url("a.csv"), "filename": "a.csv", "size": 51 * MB}]
+    (done,) = await download_attachments_batch(wanted, folder, source=LOCAL)
+    assert (done["downloaded"], done["error"]) == (False, "it is larger than 50 MB")
+    assert server.asked == []
+
+
+async def test_a_name_as_long_as_any_is_shortened(server: Server, folder: Path) -> None:
+    path = await download_attachment(server.url("x"), folder, "ü" * 400 + ".csv", source=LOCAL)
+    assert path is not None
+    assert path.suffix == ".csv"
 
 
 async def test_a_batch_says_what_it_got_and_a_failure_blocks_nothing(

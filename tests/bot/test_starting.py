@@ -8,8 +8,10 @@ from pathlib import Path
 
 import discord
 import pytest
+from yarl import URL
 
 from bot.client import make_intents
+from bot.permissions import NEEDED, invitation
 from bot.starting import check_sandbox, run_bot, token_of
 from kernel_manager import Settings, SettingsError
 from kernel_manager.errors import ServiceError
@@ -56,6 +58,12 @@ def test_a_token_is_needed_and_never_shown() -> None:
 def test_only_what_is_needed_is_asked_of_discord() -> None:
     assert {name for name, on in make_intents() if on} == {"guilds", "guild_messages", "dm_messages", "message_content"}
     assert not make_intents(message_content=False).message_content
+
+
+def test_what_the_bot_needs_is_in_the_link_that_invites_it() -> None:
+    query = URL(invitation(7)).query
+    assert (query["client_id"], query["scope"]) == ("7", "bot applications.commands")
+    assert int(query["permissions"]) == NEEDED.value
 
 
 @pytest.mark.parametrize("command", [("-m", "bot"), ("-m", "threadbook", "bot")])

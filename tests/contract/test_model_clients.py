@@ -185,9 +185,9 @@ class TestARequest:
             assert kinds == ["user", "assistant", *["function_call"] * 2, *["function_call_output"] * 2, "user"]
             assert [part["type"] for part in items[4]["output"]] == ["input_text", "input_image"]
         else:
-            assert [item["role"] for item in items] == ["system", "user", "assistant", "tool", "tool", "user", "user"]
+            assert [item["role"] for item in items] == ["system", "user", "assistant", "tool", "tool", "user"]
             assert [call["id"] for call in items[2]["tool_calls"]] == ["a", "b"]
-            assert [part["type"] for part in items[5]["content"]] == ["text", "image_url"]
+            assert [part["type"] for part in items[5]["content"]] == ["text", "image_url", "text"]
 
     async def test_shows_pictures_as_data_urls(self, side: Side) -> None:
         side.script.append(Reply("ok"))
@@ -210,6 +210,27 @@ class TestARequest:
         assert "fc_0" not in json.dumps(side.sent_items)
         assert "list_files" in json.dumps(side.sent_items)
 
+    async def test_without_thinking_that_cannot_be_handed_back_has_no_ids_either(self, side: Side) -> None:
+        """Without storage, an endpoint knows neither the ids nor what belonged to them."""
+        side.script += [Reply("Done.", [("list_files", "{}")], thinking="thoughts"), Reply("ok")]
+        if side.name == "responses":
+            pieces = b"".join(side.pieces(side.script.pop(0)))  # type: ignore[arg-type]
+            side.script.insert(0, Play([pieces.replace(b'"encrypted_content": "thoughts"', b'"encrypted_content": null')]))
+        first = await side.reply()
+        await side.reply(asking(said("hello"), *first.items, ToolOutput(first.calls[0].call_id, (Text("none"),))))
+        if side.name == "responses":
+            assert not any(isinstance(item, Reasoning) for item in first.items)
+            assert [item for item in side.sent_items if "id" in item] == []
+
+    async def test_never_has_two_messages_of_people_in_a_row_where_templates_refuse_that(self, side: Side) -> None:
+        side.script.append(Reply("ok"))
+        await side.reply(asking(said("one"), said("two"), UserMessage((Text("three"), PIXEL)), said("four")))
+        if side.name == "chat_completions":
+            assert [item["role"] for item in side.sent_items] == ["system", "user"]
+        sent = json.dumps(side.sent_items)
+        assert [word for word in ("one", "two", "three", "four") if word in sent] == ["one", "two", "three", "four"]
+        assert sent.index("two") < sent.index("data:image/png") < sent.index("four")
+
 
 class TestOptionalParametersThatAreRefused:
     async def test_are_left_out_from_then_on(self, side: Side) -> None:
@@ -228,7 +249,7 @@ class TestOptionalParametersThatAreRefused:
         assert "temperature" not in side.sent
 
 
-FAILURES = [
+FAILURES: list[tuple[Play, type[errors.ModelError], str]] = [
     (wire.error(401, "Incorrect API key provided: sk-secret"), errors.BadKeyError, "operator has to correct OPENAI_API_KEY"),
     (wire.error(403, "Country not supported"), errors.BadKeyError, "operator"),
     (wire.error(402, "Insufficient credits"), errors.QuotaError, "operator has to add some"),
@@ -249,8 +270,13 @@ FAILURES = [
         "start a new session",
     ),
     (wire.error(400, "the request exceeds the available context size"), errors.ContextTooLongError, "ask for less"),
+    (
+        wire.error(400, "Function tools with reasoning_effort are not supported for m. To use function tools, use /v1/responses"),
+        errors.BadRequestError,
+        "OPENAI_API=responses",
+    ),
     (wire.error(400, "The response was filtered", "content_filter"), errors.RefusedError, "differently"),
-    (wire.error(400, "m does not support image input"), errors.BadRequestError, "OPENAI_VISION=off"),
+    (wire.error(400, "m does not support image input"), errors.NoVisionError, "OPENAI_VISION=off"),
     (wire.error(400, "something odd"), errors.BadRequestError, "something odd"),
     (wire.error(500, "boom"), errors.EndpointDownError, "operator"),
     (wire.error(503, "overloaded"), errors.EndpointDownError, "wait"),
@@ -268,6 +294,30 @@ async def test_a_failure_says_in_one_line_who_has_to_do_what(
         await side.events()
     assert "\n" not in str(raised.value)
     assert "sk-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500])
+async def test_a_failure_never_quotes_the_key_nor_the_address_s_password(status: int) -> None:
+    def refuse(_: Request) -> Play:
+        return wire.error(status, "the key sk-secret of operator:hunter2 is not welcome")
+
+    async with Endpoint(refuse).serving() as endpoint:
+        address = Address(endpoint.url.replace("//", "//operator:hunter2@"), "sk-secret")
+        for client in (make(address) for make in CLIENTS.values()):
+            with pytest.raises(errors.ModelError) as raised:
+                async with aclosing(client.stream(asking())) as events:
+                    _ = [event async for event in events]
+            assert client.base_url == endpoint.url
+            assert not {"sk-secret", "hunter2"} & {word for word in ("sk-secret", "hunter2") if word in str(raised.value)}
+            await client.aclose()
+    assert "hunter2" not in repr(address)
+
+
+async def test_a_conversation_that_is_too_long_may_come_with_the_limit(side: Side) -> None:
+    side.script.append(wire.error(400, "This model's maximum context length is 4,096 tokens. You sent 9000."))
+    with pytest.raises(errors.ContextTooLongError) as raised:
+        await side.events()
+    assert raised.value.limit == 4_096
 
 
 class TestABrokenAnswer:
@@ -353,9 +403,18 @@ class TestAskingAgain:
         side.script += [wire.error(401, "no"), wire.error(429, "later", Retry_After="3600")]
         with pytest.raises(errors.BadKeyError):
             await side.events(client=self.retrying(side, waits))
-        with pytest.raises(errors.RateLimitedError):
+        with pytest.raises(errors.RateLimitedError, match="wait 60 min"):
             await side.events(client=self.retrying(side, waits))
         assert waits == []
+
+    async def test_does_not_make_a_person_wait_twice_for_an_endpoint_that_says_nothing(self, side: Side) -> None:
+        never = asyncio.Event()
+        side.script.append(Play([never]))
+        silent = CLIENTS[side.name](Address(side.endpoint.url, "k", timeout=0.2))
+        with pytest.raises(errors.SilentEndpointError, match="OPENAI_TIMEOUT"):
+            await side.events(client=RetryingClient(silent, 3))
+        never.set()
+        await silent.aclose()
 
     async def test_happens_when_nobody_answers_at_first(self) -> None:
         waits: list[float] = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import csv
+import textwrap
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -15,7 +17,7 @@ from bot.agent.agent import Agent, AgentOptions, Message
 from bot.agent.assistant import Assistant, AssistantOptions
 from bot.agent.attachments import Attachment, attached
 from bot.agent.budget import request_tokens
-from bot.agent.errors import BadKeyError, ContextTooLongError
+from bot.agent.errors import BadKeyError, BrokenStreamError, ContextTooLongError, NoVisionError
 from bot.agent.events import (
     AgentEvent,
     CodeEnded,
@@ -32,11 +34,13 @@ from bot.agent.models.protocol import ModelRequest, TokenUsage
 from bot.agent.models.scripted import Reply, ScriptedClient, Step, last_answer
 from bot.agent.opening import open_agent
 from bot.agent.turn import FAILED, STOPPED, Turn
-from kernel_manager import Interpreter, Session, open_interpreter
+from bot.agent.usage import UsageBook
+from kernel_manager import Interpreter, Session, Settings, open_interpreter
 from kernel_manager.execution.events import OutputAdded
 from kernel_manager.sessions import history as log
 from kernel_manager.sessions.history import Said
 from tests.integration.conftest import OwnSettings
+from tests.integration.support import driver, kernel_folders, until
 
 USED = TokenUsage(100, 10)
 ANALYST = Assistant("a", "Analyst", "Analyse.")
@@ -140,7 +144,7 @@ async def test_the_next_turn_knows_the_conversation_and_what_the_kernel_holds(se
     assert "compute it" in known
     assert "computed" in known
     assert "It is 42." in known
-    assert "answer: int" in known
+    assert "answer: int = 42" in known
     assert "Ada (20" in known, "who said it, and when"
     assert_every_call_is_answered(client.requests[-1])
 
@@ -157,6 +161,24 @@ async def test_a_seeing_model_gets_figures_scaled_and_a_blind_one_their_descript
     await events_of(agent, session)
     assert images_in(client.requests[-1]) == []
     assert "“Rise” (1 Line2D" in outputs_in(client.requests[-1])[-1]
+
+
+async def test_a_model_that_turns_out_not_to_see_goes_on_without_pictures(session: Session) -> None:
+    seer = Assistant("s", "Seer", "", options=AssistantOptions(vision=True))
+    draw = "import matplotlib.pyplot as plt; plt.plot([1, 2]); plt.title('Rise')"
+
+    def refuse(request: ModelRequest) -> Reply:
+        return Reply(error=NoVisionError("m does not take images")) if images_in(request) else Reply("fine")
+
+    agent, client = agent_of([Reply("", [draw]), refuse, refuse, refuse])
+    events = await events_of(agent, session, assistant=seer)
+    assert end_of(events).text == "fine"
+    assert [event.text for event in events if isinstance(event, Warned)] == ["m does not take images; the pictures were left out"]
+    again = await events_of(agent, session, assistant=seer)
+    assert not [event for event in again if isinstance(event, Warned)]
+    assert len(client.requests) == 4
+    assert "cannot see pictures" in client.requests[-1].instructions
+    assert "“Rise”" in outputs_in(client.requests[-1])[0]
 
 
 async def test_a_time_out_is_told_and_the_session_goes_on(own_settings_of: OwnSettings) -> None:
@@ -222,6 +244,27 @@ class TestAStop:
         assert (await session.execute("kept")).status == "ok"
         assert [entry.text for entry in session.read_history().entries if isinstance(entry, Said)][-1] == STOPPED
 
+    async def test_twice_or_while_the_end_is_written_down_ends_it_once(self, session: Session) -> None:
+        turns: list[Turn] = []
+
+        class SlowBook:
+            async def refusal(self, _: str) -> None:
+                return None
+
+            async def add(self, *_: object, **__: object) -> None:
+                turns[0].stop()
+                await asyncio.sleep(0)
+                booked.append(1)
+
+        booked: list[int] = []
+        agent, _ = agent_of([Reply("fine")])
+        agent.usage = cast("UsageBook", SlowBook())
+        turns.append(agent.turn(session, Message("go"), ANALYST))
+        async with aclosing(turns[0].events()) as stream:
+            events = [event async for event in stream]
+            turns[0].stop()
+        assert (end_of(events).status, booked) == ("completed", [1])
+
     async def test_before_the_beginning_does_nothing(self, session: Session) -> None:
         agent, client = agent_of([Reply("no")])
         turn = agent.turn(session, Message("go"), ANALYST)
@@ -276,12 +319,39 @@ async def test_a_model_that_calls_even_when_it_must_not_comes_to_an_end(session:
     assert len(client.requests) == 3
 
 
+async def test_calls_that_the_server_left_in_the_text_are_pointed_out(session: Session) -> None:
+    text = '<tool_call>\n{"name": "execute_python_code", "arguments": {"code": "1"}}\n</tool_call>'
+    agent, _ = agent_of([Reply(text)])
+    (warned,) = (event for event in await events_of(agent, session) if isinstance(event, Warned))
+    assert "--tool-call-parser" in warned.text
+
+
 async def test_a_model_that_fails_ends_the_turn_with_the_reason_and_the_next_one_works(session: Session) -> None:
     agent, client = agent_of([Reply("", ["x = 1"]), Reply(error=BadKeyError("correct OPENAI_API_KEY")), Reply("fine")])
     ended = end_of(await events_of(agent, session))
     assert (ended.status, ended.reason) == ("failed", "correct OPENAI_API_KEY")
     assert end_of(await events_of(agent, session)).text == "fine"
     assert FAILED in everything_in(client.requests[-1])
+    assert_every_call_is_answered(client.requests[-1])
+
+
+async def test_only_what_an_endpoint_worked_on_is_counted(session: Session) -> None:
+    agent, _ = agent_of([Reply(error=BadKeyError("correct it")), Reply("Half an ans", error=BrokenStreamError("it broke off"))])
+    refused, broken = [end_of(await events_of(agent, session)) for _ in range(2)]
+    assert (refused.usage.tokens, refused.usage.requests) == (TokenUsage(), 1)
+    assert broken.usage.tokens.input > 100
+    assert broken.usage.tokens.output > 0
+
+
+async def test_calls_have_ids_of_their_own_though_the_endpoint_counts_from_0_each_time(session: Session) -> None:
+    def again(_: ModelRequest) -> Reply:
+        client._calls = 0
+        return Reply("", ["1"])
+
+    agent, client = agent_of([again, again, again, Reply("done")])
+    await events_of(agent, session)
+    ids = [item.call_id for item in client.requests[-1].items if isinstance(item, ToolCall)]
+    assert len(set(ids)) == len(ids) == 3
     assert_every_call_is_answered(client.requests[-1])
 
 
@@ -314,11 +384,19 @@ async def test_a_conversation_far_past_its_budget_goes_on_with_what_the_kernel_h
 
 
 async def test_an_endpoint_that_finds_it_too_long_is_asked_once_more_with_less(session: Session) -> None:
-    agent, client = agent_of(
-        [Reply("", ["print('y ' * 30000)"]), Reply(error=ContextTooLongError("too long")), Reply("ok")], output_characters=50_000
-    )
+    script = [Reply("", ["print('y ' * 30000)"]), Reply(error=ContextTooLongError("too long")), Reply("ok"), Reply("fine")]
+    agent, client = agent_of(script, output_characters=50_000, context_tokens=1_000_000)
     assert end_of(await events_of(agent, session)).text == "ok"
-    assert request_tokens(client.requests[2]) < request_tokens(client.requests[1])
+    assert request_tokens(client.requests[2]) < 0.6 * request_tokens(client.requests[1]), "less than what was sent"
+    await events_of(agent, session)
+    assert request_tokens(client.requests[3]) < request_tokens(client.requests[1]), "and it is kept in mind"
+
+
+async def test_an_endpoint_that_says_how_much_it_reads_gets_that_much(session: Session) -> None:
+    script = [Reply("", ["print('y ' * 30000)"]), Reply(error=ContextTooLongError("too long", limit=4_000)), Reply("ok")]
+    agent, client = agent_of(script, output_characters=50_000)
+    assert end_of(await events_of(agent, session)).text == "ok"
+    assert request_tokens(client.requests[2]) < 4_000
 
 
 async def test_a_silent_cut_by_the_endpoint_is_warned_of(session: Session) -> None:
@@ -349,11 +427,60 @@ async def test_a_crash_in_the_middle_leaves_a_call_that_gets_a_made_up_answer(se
     await session.execute("1")
     history = log.History(session.folder / "history.jsonl", lambda: session.read_history().created_at)  # type: ignore[arg-type, return-value]
     history.append(log.Said("user", "Ada", "compute"))
-    history.append(log.CellStarted("0" * 12, "long()", "m", "k"))
+    history.append(log.CellStarted("0" * 12, "long()", "m", "k", source="model"))
     agent, client = agent_of([Reply("ok")])
     await events_of(agent, session, "and?")
-    assert "did not finish" in outputs_in(client.requests[0])[-1]
+    assert "end of this call is not known" in outputs_in(client.requests[0])[-1]
     assert_every_call_is_answered(client.requests[0])
+
+
+ANOTHER_AGENT = """
+    from contextlib import aclosing
+    from bot.agent.agent import Agent, AgentOptions, Message
+    from bot.agent.assistant import Assistant
+    from bot.agent.events import OutputShown
+    from bot.agent.models.scripted import Reply, ScriptedClient
+    session = await interpreter.session({user!r}, {session!r})
+    agent = Agent(ScriptedClient([Reply("I begin.", [{code!r}])]), AgentOptions("m"))
+    async with aclosing(agent.turn(session, Message("compute", "Ada"), Assistant("a", "Analyst", "")).events()) as events:
+        async for event in events:
+            if isinstance(event, OutputShown):
+                say("runs")
+"""
+
+
+@pytest.mark.parametrize("over", [True, False], ids=["that ended meanwhile", "that runs still"])
+async def test_a_kill_in_the_middle_of_a_turn_leaves_a_conversation_that_goes_on(
+    session: Session, settings: Settings, over: bool
+) -> None:
+    path = session.workspace / "go"
+    code = f"""
+        import pathlib, time
+        print('on', flush=True)
+        while not pathlib.Path({path.name!r}).exists(): time.sleep(0.01)
+        kept = 6 * 7
+        print('made', kept)
+    """
+    code = textwrap.dedent(code)
+    names = {"user": session.user_id, "session": session.session_id, "code": code}
+    async with driver(settings, ANOTHER_AGENT.format(**names)) as other:
+        assert await other.line() == "runs"
+        await other.kill()
+    (folder,) = (folder for folder in kernel_folders(settings) if folder.spool.exists() and b"'on'" in folder.spool.read_bytes())
+    if over:
+        path.touch()
+        await until(lambda: folder.spool.read_bytes().count(b'"idle"') > 0)
+    agent, client = agent_of([Reply("I see."), Reply("", ["kept"]), repeat])
+    await events_of(agent, session, "and?")
+    (told,) = outputs_in(client.requests[0])
+    assert ("made 42" in told) is over, told
+    assert ("end of this call is not known" in told) is not over
+    assert ("kept: int" in everything_in(client.requests[0])) is over
+    assert "I begin." in everything_in(client.requests[0])
+    assert_every_call_is_answered(client.requests[0])
+    path.touch()
+    assert "42" in end_of(await events_of(agent, session, "what is it?")).text
+    assert_every_call_is_answered(client.requests[-1])
 
 
 class TestAnOpenAgent:

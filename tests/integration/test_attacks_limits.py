@@ -71,12 +71,56 @@ def test_a_memory_error_names_the_peak_and_the_limit(attacker: Attacker) -> None
 
 
 def test_at_the_limit_the_kernel_dies_of_it_on_evidence(attacker: Attacker) -> None:
-    result = attacker.run(
-        "import mmap\nx = []\nwhile True:\n    x.append(mmap.mmap(-1, 8 << 20))\n    x[-1].write(b'x' * (8 << 20))"
-    )
+    take = "x = b'x' * ({} << 20); time.sleep(60)"
+    code = f"for _ in range(3):\n    if os.fork() == 0: {take.format(40)}\n{take.format(180)}"
+    result = attacker.run(code)
     assert (result["status"], result["state_lost"]) == ("died", True)
     assert result["cause"].startswith("out of memory")
     assert attacker.sees("1 + 1") == 2
+
+
+# Memory that shows in no process's size, or in none for long. What is held is printed, in megabytes.
+_OUT_OF_SIGHT: list[Any] = [
+    pytest.param(
+        "kept = []\n"
+        "for held in range(16, 1200, 16):\n"
+        "    kept.append(mmap.mmap(-1, 16 << 20)); kept[-1].write(bytes(16 << 20)); kept[-1].madvise(mmap.MADV_DONTNEED)\n"
+        "    print(held)",
+        id="shared memory that is not mapped in",
+    ),
+    pytest.param(
+        "kept, zero = [], os.open('/dev/zero', os.O_RDWR)\n"
+        "for held in range(16, 1200, 16):\n"
+        "    kept.append(mmap.mmap(zero, 16 << 20)); kept[-1].write(bytes(16 << 20)); kept[-1].madvise(mmap.MADV_DONTNEED)\n"
+        "    print(held)",
+        id="shared memory of /dev/zero",
+    ),
+    pytest.param(
+        "kept, held = [], 0\n"
+        "while held < 1200 << 20:\n"
+        "    kept.append(socket.socketpair())\n"
+        "    kept[-1][0].setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 26); kept[-1][0].setblocking(False)\n"
+        "    try:\n"
+        "        while True: held += kept[-1][0].send(bytes(65536))\n"
+        "    except BlockingIOError: print(held >> 20)",
+        id="buffers of sockets",
+    ),
+    pytest.param(
+        "kept = mmap.mmap(-1, 1 << 39, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, mmap.PROT_READ)\n"
+        "for offset in range(0, 1 << 39, 2 << 20):\n"
+        "    kept[offset]\n"
+        "    if offset % (8 << 30) == 0: print(offset >> 29); time.sleep(0.01)",
+        id="tables of pages",
+    ),
+]
+
+
+@pytest.mark.parametrize("code", _OUT_OF_SIGHT)
+def test_memory_that_shows_in_no_process_is_bounded_all_the_same(attacker: Attacker, code: str) -> None:
+    result = attacker.run(f"import mmap\n{code}", timeout=4)
+    assert result["status"] in ("error", "died"), result["cause"]
+    assert re.search("memory|not permitted|Permission|Read-only", result["cause"]), result["cause"]
+    assert max(map(int, printed(result).split()), default=0) <= 256
 
 
 # Each may end its own kernel, for a reason that is told.

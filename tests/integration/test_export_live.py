@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-import io
-import json
-import os
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from kernel_manager import Interpreter, Session, UsageError
-from kernel_manager.packages.uv import find_uv, uv_environ
 from kernel_manager.sessions.history import Said
 from notebooks_export import ExportOptions, export_session, import_notebook, run_imported
 from notebooks_export.comparison import comparable, picture_pairs, same
 from notebooks_export.notebook import notebook_bytes, to_notebook
 from notebooks_export.pictures import show_the_same
+from tests.integration.elsewhere import code_cells, read_valid
 from tests.integration.following import Follower
 
 SALES = "region;amount\nNorth;1,5\nSouth;2,25\n"
@@ -47,16 +39,6 @@ async def worked_in(session: Session, sales: Path) -> None:
     session.say("assistant", "Threadbook", "Two regions; **South** is ahead.")
 
 
-def code_cells(nb: NotebookNode) -> list[NotebookNode]:
-    return [cell for cell in nb.cells if cell.cell_type == "code" and "part" not in cell.metadata.threadbook]
-
-
-def notebook_of(content: bytes) -> NotebookNode:
-    nb: NotebookNode = nbformat.reads(content.decode(), as_version=4)  # type: ignore[no-untyped-call]
-    nbformat.validate(nb)
-    return nb
-
-
 async def test_a_session_reproduces_in_a_fresh_kernel_and_leaves_no_other_session(
     interpreter: Interpreter, session: Session, sales: Path
 ) -> None:
@@ -65,7 +47,7 @@ async def test_a_session_reproduces_in_a_fresh_kernel_and_leaves_no_other_sessio
     assert made.verification is not None
     assert [(cell.verdict, cell.why, cell.diff) for cell in made.verification.cells if cell.verdict != "same"] == []
     assert made.verification.sentence == "All cells reproduce."
-    nb = notebook_of(made.content)
+    nb = read_valid(made.content)
     assert nb.metadata.threadbook.verification.same == 5
     assert "Run again in a fresh kernel: All cells reproduce." in nb.cells[0].source
     assert {info.session_id for info in await interpreter.sessions() if info.user_id == session.user_id} == {session.session_id}
@@ -118,12 +100,12 @@ async def test_clean_drops_failures_only_if_all_else_stays_the_same(interpreter:
     await session.execute("total = sum([1, 2, 3]\nprint(total)")
     await session.execute("total = sum([1, 2, 3])\nprint(total)")
     made = await export_session(interpreter, session, ExportOptions(clean=True))
-    assert [cell.execution_count for cell in code_cells(notebook_of(made.content))] == [2]
-    assert made.notes == ("Dropped: 1 cells that later ones made superfluous.",)
+    assert [cell.execution_count for cell in code_cells(read_valid(made.content))] == [2]
+    assert made.notes == ("Dropped: 1 cell that later ones made superfluous.",)
     await session.execute("count = 1\nprint(count, undefined_name)")
     await session.execute("print(count)\nprint(count, 'well')")
     kept = await export_session(interpreter, session, ExportOptions(clean=True))
-    assert len(code_cells(notebook_of(kept.content))) == 4
+    assert len(code_cells(read_valid(kept.content))) == 4
     assert "Nothing was dropped" in kept.notes[0]
 
 
@@ -140,56 +122,6 @@ async def test_pictures_are_compared_by_what_they_show(session: Session, interpr
     assert not same(outputs[0], outputs[2], frozenset(pairs[:1]))
 
 
-@pytest.mark.slow
-async def test_a_bundle_runs_in_an_environment_of_its_own_requirements(
-    interpreter: Interpreter, session: Session, sales: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await worked_in(session, sales)
-    made = await export_session(interpreter, session, ExportOptions(bundle=True))
-    with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
-        archive.extractall(tmp_path / "bundle")
-    (folder,) = (tmp_path / "bundle").iterdir()
-    assert {"files", "requirements.txt", "threadbook_load_file"} < {path.name for path in folder.iterdir()}
-    requirements = (folder / "requirements.txt").read_text()
-    assert all(f"\n{name}==" in requirements for name in ("ipykernel", "matplotlib", "openpyxl", "pandas"))
-    python = environment_of(folder / "requirements.txt", tmp_path / "venv")
-    nb = nbformat.read(next(folder.glob("*.ipynb")), as_version=4)  # type: ignore[no-untyped-call]
-    ran = await run_elsewhere(copy.deepcopy(nb), folder, python, monkeypatch)
-    for before, after in zip(code_cells(nb), code_cells(ran), strict=True):
-        one, other = comparable(before.outputs), comparable(after.outputs)
-        pairs = picture_pairs(one, other)
-        alike = frozenset(pairs) if all(await show_the_same(session, pairs)) else frozenset()
-        assert same(one, other, alike), (before.source, one, other)
-
-
-def environment_of(requirements: Path, target: Path) -> Path:
-    """A new virtual environment with exactly these requirements; from uv's cache if that has them."""
-    uv, environ = str(find_uv()), uv_environ(os.environ)
-    base = getattr(sys, "_base_executable", None) or sys.executable
-    subprocess.run([uv, "venv", "--quiet", "--no-project", "--python", base, target], env=environ, check=True)
-    install = [uv, "pip", "install", "--quiet", "--no-build", "--python", str(target / "bin" / "python"), "-r", str(requirements)]
-    if subprocess.run([*install, "--offline"], env=environ, capture_output=True, check=False).returncode != 0:
-        subprocess.run(install, env=environ, check=True)
-    return target / "bin" / "python"
-
-
-async def run_elsewhere(nb: NotebookNode, folder: Path, python: Path, monkeypatch: pytest.MonkeyPatch) -> NotebookNode:
-    """Run All, in a plain kernel of another environment that knows nothing of this project."""
-    spec = {
-        "argv": [str(python), "-m", "ipykernel_launcher", "-f", "{connection_file}"],
-        "display_name": "x",
-        "language": "python",
-    }
-    kernels = folder.parent / "jupyter" / "kernels" / "elsewhere"
-    kernels.mkdir(parents=True)
-    (kernels / "kernel.json").write_text(json.dumps(spec))
-    monkeypatch.setenv("JUPYTER_PATH", str(folder.parent / "jupyter"))
-    monkeypatch.setenv("JUPYTER_PREFER_ENV_PATH", "0")
-    monkeypatch.setenv("IPYTHONDIR", str(folder.parent / "ipython"))
-    client = NotebookClient(nb, kernel_name="elsewhere", timeout=90, resources={"metadata": {"path": str(folder)}})
-    return await client.async_execute()
-
-
 async def test_a_notebook_comes_back_as_a_session_and_goes_out_the_same(
     interpreter: Interpreter, session: Session, sales: Path
 ) -> None:
@@ -203,7 +135,7 @@ async def test_a_notebook_comes_back_as_a_session_and_goes_out_the_same(
 
 
 def without_dates(nb: NotebookNode) -> NotebookNode:
-    bare = notebook_of(notebook_bytes(nb))
+    bare = read_valid(notebook_bytes(nb))
     for cell in bare.cells:
         cell.metadata.pop("execution", None)
         for name in ("started_at", "said_at"):
@@ -221,7 +153,7 @@ async def test_an_imported_notebook_runs_up_to_a_cell_and_then_to_its_end(interp
     )
     made, imported = await import_notebook(interpreter, session.user_id, notebook_bytes(nb), "three steps.ipynb")
     assert (made.session_id, [cell.code for cell in imported.cells]) == ("three steps", ["a = 20", "a += 1\na", "a * 2"])
-    assert made.read_history().entries[0] == Said("note", "three steps.ipynb", "# About\n\nThree steps.")
+    assert made.read_history().entries[0] == Said("note", "three steps.ipynb", "# About\n\nThree steps.", imported=True)
     assert [found.number async for found in run_imported(made, up_to=2)][-1] == 2
     assert [cell.status for cell in made.read_history().cells] == ["ok", "ok", None]
     assert {found.number async for found in run_imported(made)} == {3}

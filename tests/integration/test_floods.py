@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -233,6 +234,21 @@ async def test_updates_of_ever_new_displays_are_bounded(settings: Settings) -> N
                 "for i in range(80):\n    display({'image/png': 'x' * 3_000_000}, raw=True, display_id=f'd{i}')"
             )
         assert result.status == "ok"
+
+
+async def test_an_output_that_no_memory_is_left_for_is_an_error_and_not_the_end(session: Session) -> None:
+    code = """
+    held = [b"x" * 1_000_000]
+    try:
+        while True: held.append(b"x" * 8_000_000)
+    except MemoryError: pass
+    display({"image/png": "x" * 20_000_000}, raw=True)
+    """
+    result = await session.execute(textwrap.dedent(code))
+    assert (result.status, result.state_lost) == ("error", False), result.cause
+    assert "MemoryError" in (result.cause or "")
+    result = await session.execute("held.clear()\ndisplay({'image/png': 'x' * 20_000_000}, raw=True)\n'after'")
+    assert (result.status, value(result)) == ("ok", "'after'")
 
 
 async def test_a_message_that_is_too_large_is_cut_and_not_lost(session: Session) -> None:

@@ -35,6 +35,23 @@ async def test_the_clock_of_an_orphaned_cell_stops_with_the_cell(own_settings_of
     assert not result.state_lost
 
 
+async def test_files_that_an_orphaned_cell_wrote_are_in_its_result(own_settings_of: OwnSettings) -> None:
+    settings = own_settings_of(code_execution_timeout=300)
+    writing = DRIVER.replace("import os", "import os; open('before.txt', 'w').write('b')").replace(
+        "x = 41", "open('old.txt', 'w')"
+    )
+    writing = writing.replace(": pass", ": pass\\nopen('after.txt', 'w').write('a')")
+    async with driver(settings, writing) as other:
+        assert await other.line() == "began"
+        await other.kill()
+    async with open_interpreter(settings) as interpreter:
+        session = await interpreter.session("ada")
+        (session.workspace / "go").touch()
+        await session.settle()
+        written = [file.filename for file in session.read_history().cells[-1].files]
+    assert written == ["after.txt", "before.txt", "go"]
+
+
 async def clock_runs(folder: KernelFolder) -> bool:
     kernel = await LiveKernel.attach(folder)
     assert kernel is not None

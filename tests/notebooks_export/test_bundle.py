@@ -137,6 +137,19 @@ def test_a_bundle_has_notebook_data_requirements_and_loaders_in_one_folder(tmp_p
         assert (listed["file_id"], listed["path"]) == ("id-a.csv", "a.csv")
 
 
+def test_what_is_not_in_a_bundle_is_named_with_the_reason(tmp_path: Path) -> None:
+    surroundings = Surroundings(missing=("expired.csv",))
+    nb = to_notebook(session(cell(1, "load_file('expired.csv')")), surroundings=surroundings)
+    stream = io.BytesIO()
+    write_bundle(stream, "s", nb, Packing((), (("big.csv", "its 80.0 MB are too much"),)), surroundings, None)
+    with zipfile.ZipFile(stream) as archive:
+        archive.extractall(tmp_path)
+    told = [run_python(tmp_path / "s", TELL.format(name=name)) for name in ("expired.csv", "big.csv")]
+    assert told[0].startswith("FileNotFoundError expired.csv is not in this bundle: it was no longer there when this notebook")
+    assert "expired or was deleted. Put it into the folder " in told[0]
+    assert "its 80.0 MB are too much" in told[1]
+
+
 def test_without_load_file_there_are_no_loaders(tmp_path: Path) -> None:
     with bundle(tmp_path, Packing(()), code="1 + 1") as archive:
         assert [name.partition("/")[2] for name in archive.namelist()] == ["my-session.ipynb", "requirements.txt"]
@@ -158,6 +171,10 @@ def run_package(folder: Path, ran: dict[str, list[str]] | None, code: str, left_
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, encoding="utf-8")
     (folder / "files").mkdir(exist_ok=True)
+    return run_python(folder, code)
+
+
+def run_python(folder: Path, code: str) -> str:
     command = [sys.executable, "-c", f"from threadbook_load_file import load_file\n{code}"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})
     return done.stdout + done.stderr

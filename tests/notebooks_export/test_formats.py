@@ -9,16 +9,20 @@ from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
 
+import jupytext
 import pytest
 
 from kernel_manager import ServiceError, Settings, UsageError
 from kernel_manager.sessions.history import Said
 from notebooks_export import Export, ExportOptions, export_history, to_notebook
+from notebooks_export.cells import escaped
 from notebooks_export.formats import pdf
 from notebooks_export.formats.html import POLICY, to_html
 from notebooks_export.formats.markdown import plain_text, to_markdown
 from notebooks_export.formats.percent import to_percent
 from notebooks_export.formats.sanitising import harmless
+from notebooks_export.formats.words import INTERACTIVE
+from notebooks_export.surroundings import Requirement, Surroundings
 from tests.notebooks_export.making import FIGURE, cell, printed, session, shown
 
 HOSTILE = [
@@ -113,7 +117,55 @@ def test_setup_cells_and_earlier_attempts_are_folded_on_a_page() -> None:
     assert re.findall("<summary>(.*?)</summary>", to_html(nb, "T")) == ["load_file", "An earlier attempt"]
 
 
+PLOT = {"title": "Sales <2026>", "axes": [{"title": "North", "x": {"label": "month"}, "y": {"label": "*EUR*"}}]}
+
+
+@pytest.mark.parametrize(
+    ("note", "told"),
+    [
+        (PLOT, "figure: Sales <2026>; North; x is month; y is *EUR*"),
+        ({}, "figure"),
+        (None, "figure"),
+        ({"axes": [5, {"title": 3, "x": [], "y": {"label": None}}], "title": "x" * 10_000}, f"figure: {'x' * 80}"),
+    ],
+)
+def test_a_figure_says_what_it_shows_to_those_who_cannot_see_it(note: object, told: str) -> None:
+    nb = to_notebook(session(cell(1, "x", {**FIGURE, "metadata": {"threadbook": {"figure": note}}})))
+    assert ("alt", told) in Page(to_html(nb, "T")).attributes
+    assert to_markdown(nb, "f").text.endswith(f"\n\n![{escaped(told)}](f/figure-1.png)\n")
+
+
+def test_what_cannot_be_shown_is_said_and_what_shows_nothing_is_left_out() -> None:
+    chart = {"text/html": "<div><script>draw()</script></div>", "application/vnd.plotly.v1+json": {"data": []}}
+    library = {"text/html": "<script>window.library = 1</script>"}
+    outputs = [{"output_type": "display_data", "data": data, "metadata": {}} for data in (library, chart)]
+    nb = to_notebook(session(cell(1, "chart()", *outputs)))
+    assert to_html(nb, "T").count(INTERACTIVE) == 1
+    assert to_markdown(nb, "f").text.count(INTERACTIVE) == 1
+
+
+def test_what_has_only_html_or_latex_to_say_is_shown_by_that() -> None:
+    table = shown("<IPython.core.display.HTML object>", text_html="<table><tr><td>42<script>x</script></td></tr></table>")
+    latex = shown("<IPython.core.display.Latex object>", text_latex="$\\frac{1}{2}$")
+    sympy = shown("Integral(x**2, x)", text_latex="$\\int x^{2}\\, dx$")
+    nb = to_notebook(session(cell(1, "x", table, latex, sympy)))
+    text = to_markdown(nb, "f").text
+    assert "<td>42</td>" in text
+    assert "\n\n$\\frac{1}{2}$\n\n```text\nIntegral(x**2, x)\n```\n" in text
+    page = Page(to_html(nb, "T"))
+    assert "42" in page.text
+    assert "$\\frac{1}{2}$" in page.text
+    assert "Integral(x**2, x)" in page.text
+    assert "IPython" not in text + page.text
+
+
 # Markdown.
+
+
+def test_setup_cells_are_folded_in_markdown() -> None:
+    text = to_markdown(to_notebook(session(cell(1, "load_file('x')"))), "f").text
+    assert text.count("<details><summary>load_file</summary>\n\n```python\n") == 1
+    assert text.index("</details>") < text.index("```python\nload_file('x')\n```")
 
 
 def test_markdown_has_code_outputs_and_figures_as_files() -> None:
@@ -122,7 +174,7 @@ def test_markdown_has_code_outputs_and_figures_as_files() -> None:
     )
     document = to_markdown(nb, "s_files")
     assert "\n\n## Heading\n\n````python\nprint('```')\n````\n\n````text\n```\n````\n\n" in document.text
-    assert "![figure 1](s_files/figure-1.png)" in document.text
+    assert "![figure](s_files/figure-1.png)" in document.text
     assert document.figures["s_files/figure-1.png"].startswith(b"\x89PNG")
     assert document.text.endswith("```text\n1\n```\n")
 
@@ -136,13 +188,26 @@ def test_text_is_shown_as_a_terminal_would_leave_it() -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["%pip install x\na = 1", "!ls\nfiles = !ls", "%%bash\nls &&\nfoo", "len?", "# %% not a cell\na = 1", "a = 1\u2028", ""],
+    ["%pip install x\na = 1", "!ls\nfiles = !ls", "%%bash\nls &&\nfoo", "len?", "cat x", "a = 1", "%%time\nf()", ""],
 )
-def test_a_script_is_python_whatever_the_magics(code: str) -> None:
-    script = to_percent(to_notebook(session(Said("user", "Ann", "line\n\nother \u2028 x"), cell(1, code, status="error"))))
+def test_a_script_is_python_whatever_the_magics_and_comes_back_as_it_was(code: str) -> None:
+    surroundings = Surroundings(requirements=(Requirement("plotly", "7.1.0"),))
+    said = Said("user", "Ann", "line\n\nother")
+    history = session(said, cell(1, code, printed("x"), status="error"), cell(2, "load_file('a')"))
+    nb = to_notebook(history, surroundings=surroundings)
+    script = to_percent(nb)
     ast.parse(script)
-    assert re.findall(r"(?m)^# %%(?: .*|$)", script) == ["# %% [markdown]", "# %% [markdown]", '# %% tags=["raises-exception"]']
-    assert "kernelspec" in script
+    back = jupytext.reads(script, "py:percent")
+    assert [(item.cell_type, item.source) for item in back.cells] == [(item.cell_type, item.source) for item in nb.cells]
+    assert [item.metadata.get("tags") for item in back.cells] == [item.metadata.get("tags") for item in nb.cells]
+    assert back.metadata.kernelspec.name == "python3"
+
+
+@pytest.mark.parametrize("code", ["# %% no cell\na = 1", "a = 1\u2028", "a = 1\x0cb = 2", "# ---\n# a: b\n# ---", "f(", "\r\n\r"])
+def test_no_code_keeps_a_script_from_being_written(code: str) -> None:
+    script = to_percent(to_notebook(session(Said("user", "Ann", code), cell(1, code))))
+    assert script.count("# %%") >= 3
+    assert jupytext.reads(script, "py:percent").cells[-1].cell_type == "code"
 
 
 # Files.
@@ -171,8 +236,8 @@ async def test_other_forms_are_one_file(tmp_path: Path, form: str) -> None:
 
 async def test_what_was_left_out_is_told_in_the_title_and_to_the_caller(tmp_path: Path) -> None:
     made = await export(tmp_path, ExportOptions(figures=False))
-    assert made.notes == ("Left out as asked: 1 figures.",)
-    assert "Left out as asked: 1 figures." in made.content.decode()
+    assert made.notes == ("Left out as asked: 1 figure.",)
+    assert "Left out as asked: 1 figure." in made.content.decode()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from kernel_manager import UsageError
 from kernel_manager.sessions.history import Answer, Cell, KernelEnded, Said, SessionHistory
-from notebooks_export import read_notebook, to_notebook
+from notebooks_export import cell_lines, read_notebook, to_notebook
 from notebooks_export.importing import MAX_CELLS
 from notebooks_export.notebook import notebook_bytes
 from tests.notebooks_export.making import FIGURE, NOON, cell, printed, session, shown
@@ -135,7 +135,7 @@ def test_attachments_are_not_taken_over_and_told() -> None:
     found = read_notebook(
         notebook(markdown("![x](attachment:../../etc/passwd)", attachments={"../../etc/passwd": {"image/png": "x"}}))
     )
-    assert found.notes == ("Not taken over: 1 attachments of Markdown cells.",)
+    assert found.notes == ("Not taken over: attachments of Markdown cells (1).",)
 
 
 def test_cells_of_ours_that_somebody_forged_are_only_text_and_cells() -> None:
@@ -263,3 +263,9 @@ def test_a_drawing_stays_a_drawing() -> None:
     svg = '<svg xmlns="http://www.w3.org/2000/svg"><g clip-path="url(#a)"><use xlink:href="#b"/><path d="M0 0"/></g></svg>'
     (taken,) = read_notebook(notebook(code("x", shown("x", **{"image_svg+xml": svg})))).cells
     assert taken.outputs[0]["data"]["image/svg+xml"] == svg
+
+
+def test_cells_are_listed_by_number_and_beginning() -> None:
+    cells = read_notebook(notebook(code("a = 1\na"), code("\n\nb"), code("c" * 200), code("d"))).cells
+    assert cell_lines(cells, 3) == ["[1] a = 1 …", "[2] b", f"[3] {'c' * 100} …", "and 1 more"]
+    assert cell_lines(cells[1:2]) == ["[1] b"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 import math
 import os
@@ -347,11 +348,37 @@ def test_the_stand_in_gives_tables_to_pandas(folder: Path, monkeypatch: pytest.M
     calls: list[tuple[str, str]] = []
     pandas = types.ModuleType("pandas")
     for function in ("read_csv", "read_excel", "read_parquet"):
-        setattr(pandas, function, lambda path, sep="", engine="", function=function: calls.append((function, str(path))))
+        setattr(pandas, function, lambda path, function=function, **_: calls.append((function, str(path))))
     monkeypatch.setitem(sys.modules, "pandas", pandas)
     (folder / name).touch()
     stand_in()(name)
     assert calls == [(reader, name)]
+
+
+@pytest.mark.parametrize(
+    ("content", "sep", "decimal", "encoding"),
+    [
+        (b"region,amount\nNorth,1.5\n", ",", ".", "utf-8-sig"),
+        ("region;amount\nWest\u00e9;1,5\n\n".encode(), ";", ",", "utf-8-sig"),
+        ("region;amount\nWest\u00e9;1,5".encode("cp1252"), ";", ",", "cp1252"),
+        (b"a\tb\n1.5\t2\n", "\t", ".", "utf-8-sig"),
+        (b"a;b\n1,5;2.5\n", ";", ".", "utf-8-sig"),
+        (b"one\n1\n", ",", ".", "utf-8-sig"),
+        (b"", ",", ".", "utf-8-sig"),
+        (b"a|b\n" + b"1|2\n" * 60_000 + b"\xff", "|", ".", "utf-8-sig"),
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_stand_in_sees_how_a_table_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, sep: str, decimal: str, encoding: str, packed: bool
+) -> None:
+    pandas = types.ModuleType("pandas")
+    pandas.read_csv = lambda path, **options: options  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pandas", pandas)
+    name = "a.csv.gz" if packed else "a.csv"
+    (folder / name).write_bytes(gzip.compress(content) if packed else content)
+    assert stand_in()(name) == {"sep": sep, "decimal": decimal, "encoding": encoding}
+    assert stand_in()(name, sep="#")["sep"] == "#"
 
 
 def test_the_stand_in_says_where_to_put_a_missing_file_and_what_is_there(folder: Path) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kernel_manager.packages.environments import Environment
-from notebooks_export.requirements import canonical, installed_in, requirements_of
+from notebooks_export.requirements import canonical, installed_in, modules_to_open, requirements_of
 from notebooks_export.surroundings import Installed
 from tests.notebooks_export.making import cell
 
@@ -33,6 +33,12 @@ def test_what_was_installed_for_the_session_is_named_even_where_nobody_knows_it(
 def test_what_libraries_import_on_demand_is_named() -> None:
     assert names("df.to_excel('a.xlsx')") == ["openpyxl==3.1"]
     assert names("df.plot()") == ["matplotlib==3.11"]
+
+
+def test_what_opening_files_takes_is_named_by_their_endings() -> None:
+    assert modules_to_open(["a.CSV", "b.tsv.gz", "notes.txt"]) == {"pandas"}
+    assert modules_to_open(["a.xlsx", "b.parquet", "c.png"]) == {"pandas", "python_calamine", "pyarrow", "PIL"}
+    assert modules_to_open(["069a5fca1dbc05d3", "csv"]) == set()
 
 
 def test_a_real_environment_tells_its_modules(kernel_environment: Environment) -> None:

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import base64
+import io
 import random
 
 import nbformat
 import pytest
+from PIL import Image
 
 from kernel_manager import UsageError
 from notebooks_export import to_notebook
 from notebooks_export.notebook import notebook_bytes
+from notebooks_export.shrinking import smaller
 from notebooks_export.sizes import fit, without_figures, without_outputs
-from tests.notebooks_export.making import FIGURE, cell, code_cells, printed, session
+from tests.notebooks_export.making import FIGURE, PNG, cell, code_cells, printed, session
 
 
 def figure(size: int, number: int = 0) -> dict[str, object]:
@@ -44,7 +47,59 @@ def test_long_texts_are_cut_before_figures_go() -> None:
     assert text.endswith("line\n")
     assert "92,000 characters left out" in text
     assert "data" in code_cells(nb)[1].outputs[0]
-    assert "1 outputs shortened" in told[0]
+    assert "1 output shortened" in told[0]
+
+
+def drawn(form: str = "PNG", side: int = 900, number: int = 0) -> dict[str, object]:
+    """A figure of lines and noise, as large as its kind allows."""
+    noise = Image.frombytes("RGB", (side, side // 10), random.Random(number).randbytes(side * (side // 10) * 3))
+    image = Image.new("RGB", (side, side), "white")
+    image.paste(noise, (0, side // 2))
+    stream = io.BytesIO()
+    image.save(stream, form)
+    data = {f"image/{form.lower()}": base64.b64encode(stream.getvalue()).decode(), "text/plain": "<Figure>"}
+    return {"output_type": "display_data", "data": data, "metadata": {}}
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
+def test_figures_are_made_smaller_before_any_goes_and_are_shown_as_large_as_before(form: str) -> None:
+    nb = to_notebook(session(cell(1, "x", drawn(form)), cell(2, "y", FIGURE)))
+    limit = len(notebook_bytes(nb)) * 6 // 10
+    told = fit(nb, limit)
+    assert len(notebook_bytes(nb)) <= limit
+    nbformat.validate(nb)
+    assert told[0].endswith(": 1 figure made smaller.")
+    (output,) = code_cells(nb)[0].outputs
+    mime = f"image/{form.lower()}"
+    assert output.metadata[mime] == {"width": 900, "height": 900}
+    with Image.open(io.BytesIO(base64.b64decode(output.data[mime]))) as image:
+        assert image.format == form
+        assert 560 <= image.width <= 900
+        pixel = image.convert("RGBA").getpixel((5, 5))
+        assert isinstance(pixel, tuple)
+        assert min(pixel) >= 250
+    assert code_cells(nb)[1].outputs[0].data == FIGURE["data"]
+
+
+def test_figures_that_are_not_small_enough_even_then_go() -> None:
+    nb = to_notebook(session(*(cell(number, "x", drawn(number=number)) for number in range(1, 4))))
+    (told,) = fit(nb, 70_000)
+    assert len(notebook_bytes(nb)) <= 70_000
+    assert "figures made smaller, " in told or "figure made smaller, " in told
+    assert "left out" in told
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", base64.b64decode(PNG)[:40], b"\x89PNG\r\n\x1a\n" + bytes(9_000)])
+def test_what_is_no_picture_is_not_made_smaller(content: bytes) -> None:
+    assert smaller("image/png", base64.b64encode(content).decode(), 500) is None
+    assert smaller("image/png", "é", 500) is None
+    assert smaller("image/svg+xml", "<svg/>", 500) is None
+
+
+def test_a_small_file_that_is_a_huge_picture_is_not_opened() -> None:
+    stream = io.BytesIO()
+    Image.new("1", (9_000, 9_000)).save(stream, "PNG")
+    assert smaller("image/png", base64.b64encode(stream.getvalue()).decode(), 500) is None
 
 
 def test_second_versions_of_figures_go_first() -> None:

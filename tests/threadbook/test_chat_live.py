@@ -120,6 +120,7 @@ def test_a_question_about_a_file_is_answered_from_its_data(chat: Chat, diamonds:
     done = chat("--once", "what is the mean of price?", "--file", str(diamonds), "--session", api, OPENAI_API=api)
     assert (done.returncode, done.stdout) == (0, "I load the file and look.\nHere is what came out:\n\nnp.float64(400.0)\n")
     assert "df['price'].mean()" in done.stderr
+    assert "dropped the rest" not in done.stderr
 
 
 def test_one_json_document_says_everything(chat: Chat, diamonds: Path) -> None:

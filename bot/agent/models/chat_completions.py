@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 import secrets
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Any
 
-from bot.agent.errors import BrokenStreamError, RefusedError
+from bot.agent.errors import BadRequestError, BrokenStreamError, RefusedError
 from bot.agent.items import AssistantMessage, Item, Origin, Reasoning, ToolCall
 from bot.agent.models.chat_messages import messages_of
 from bot.agent.models.endpoint import Endpoint
@@ -26,8 +28,12 @@ from bot.agent.models.protocol import (
 from bot.agent.models.sdk import Event, Sdk
 from bot.agent.models.thinking import ThinkingFilter
 
+logger = logging.getLogger(__name__)
+
 MAX_CALLS = 64
 _REASONING_FIELDS = ("reasoning_content", "reasoning")
+#: What the error of an endpoint names that wants nothing back of what it put beside its answers.
+_REPLAYED = re.compile(r"\breasoning(?:_content|_details)?\b|extra_content|thought_signature", re.IGNORECASE)
 _THINKING = "what came so far was the model's thinking"
 
 
@@ -36,17 +42,34 @@ class ChatCompletionsClient:
 
     def __init__(self, endpoint: Endpoint, *, output_limit_name: str = "max_tokens") -> None:
         self._sdk = Sdk(endpoint)
+        self._no_replay: set[str] = set()
         self._output_limit_name = output_limit_name
 
     @property
     def base_url(self) -> str:
         """See the protocol."""
-        return self._sdk.endpoint.base_url
+        return self._sdk.endpoint.shown_url
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         """See the protocol."""
+        try:
+            async with aclosing(self._stream(request)) as events:
+                async for event in events:
+                    yield event
+        except BadRequestError as exc:
+            if request.model in self._no_replay or not _REPLAYED.search(str(exc)):
+                raise
+            # some give thinking and do not take it back; before an answer has begun, nothing of it was shown
+            logger.info("%s does not take %s's thinking back; it is left out from now on", self.base_url, request.model)
+            self._no_replay.add(request.model)
+            async with aclosing(self._stream(request)) as events:
+                async for event in events:
+                    yield event
+
+    async def _stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         origin = origin_of(self, request)
-        arguments: dict[str, Any] = {"model": request.model, "messages": messages_of(request, origin)}
+        messages = messages_of(request, origin, replay=request.model not in self._no_replay)
+        arguments: dict[str, Any] = {"model": request.model, "messages": messages}
         if request.tools:
             arguments["tools"] = [
                 {
@@ -85,11 +108,12 @@ class ChatCompletionsClient:
 
 
 class _Call:
-    """A call as its pieces come."""
+    """A call as its pieces come. ``given_id`` is the endpoint's, which may be none or another call's, too."""
 
-    def __init__(self, index: int | None, call_id: str) -> None:
+    def __init__(self, index: int | None, call_id: str, given_id: str) -> None:
         self.index = index
         self.call_id = call_id
+        self.given_id = given_id
         self.name = ""
         self.arguments = ""
         self.extra: dict[str, Any] = {}
@@ -140,7 +164,7 @@ class _Reply:
         events: list[ModelEvent] = []
         if self._filter.withdrawn and not was_withdrawn:
             self._text.clear()
-            events.append(ReplyRestarted(0.0, _THINKING))
+            events.append(ReplyRestarted(0.0, _THINKING, same_reply=True))
         if shown:
             self._text.append(shown)
             events.append(TextDelta(shown))
@@ -168,7 +192,8 @@ class _Reply:
         function = piece.get("function")
         named = isinstance(function, Mapping) and bool(function.get("name"))
         for call in self._calls:
-            if call_id and call.call_id == call_id:
+            # the id may be repeated in every fragment; some name all calls alike, and then the index tells them apart
+            if call_id and call.given_id == call_id and (index is None or index == call.index):
                 return call
         if index is not None and not (call_id and named):
             for call in reversed(self._calls):
@@ -178,7 +203,9 @@ class _Reply:
             return self._calls[-1]
         if len(self._calls) >= MAX_CALLS:
             raise BrokenStreamError(f"the model wants more than {MAX_CALLS} tools called at once; ask again, or in smaller steps")
-        self._calls.append(_Call(index if isinstance(index, int) else None, str(call_id) or f"call_{secrets.token_hex(6)}"))
+        taken = not call_id or any(call.call_id == call_id for call in self._calls)
+        unique = f"call_{secrets.token_hex(6)}" if taken else str(call_id)
+        self._calls.append(_Call(index if isinstance(index, int) else None, unique, str(call_id)))
         return self._calls[-1]
 
     def end(self) -> list[ModelEvent]:

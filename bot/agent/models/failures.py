@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+import httpx2
 import openai
 
 from bot.agent.errors import (
@@ -17,9 +18,11 @@ from bot.agent.errors import (
     EndpointDownError,
     ModelError,
     NoToolSupportError,
+    NoVisionError,
     QuotaError,
     RateLimitedError,
     RefusedError,
+    SilentEndpointError,
     UnknownModelError,
 )
 from bot.agent.marking import one_line
@@ -31,12 +34,15 @@ _TOO_LONG = re.compile(
     re.IGNORECASE,
 )
 _REFUSED = re.compile(r"content_filter|content.policy|content management policy|safety|invalid_prompt|moderation", re.IGNORECASE)
+_LIMIT = re.compile(r"(?:context (?:length|window|size)|n_ctx)\D{0,40}?(\d[\d,]{2,})|> (\d[\d,]{2,}) max", re.IGNORECASE)
+#: The newest OpenAI models think and call tools in Responses only.
+_RESPONSES_ONLY = re.compile(r"reasoning_effort\b.{0,200}/responses", re.IGNORECASE)
 _NO_TOOLS = re.compile(
     r"not support (?:tool|function)|(?:tools?|function calling|tool use|tool_choice)\b.{0,60}not (?:be )?supported"
     r"|enable-auto-tool-choice|tool-call-parser|no endpoints found that support tool|--jinja",
     re.IGNORECASE,
 )
-_NO_IMAGES = re.compile(r"image|vision|multimodal|mmproj", re.IGNORECASE)
+_NO_IMAGES = re.compile(r"\bimages?\b|image_url|\bvision\b|multimodal|mmproj", re.IGNORECASE)
 _QUOTA = re.compile(r"insufficient_quota|exceeded your current quota|billing|credit", re.IGNORECASE)
 _NO_MODEL = re.compile(
     r"model_not_found|model .{0,200}(?:not found|does not exist|not exist)|no such model|try pulling", re.IGNORECASE
@@ -47,20 +53,23 @@ _MAX_SAID = 300
 
 def explain(exc: BaseException, endpoint: Endpoint, model: str, *, begun: bool) -> ModelError:
     """Return the error that an exception of the SDK stands for. ``begun``: a part of the answer had come."""
-    url = endpoint.base_url
+    url = endpoint.shown_url
     match exc:
         case openai.APIStatusError():
-            return _status_error(exc, url, model)
-        case openai.APITimeoutError():
-            return EndpointDownError(
+            return _status_error(exc, endpoint, model)
+        case openai.APITimeoutError() if not isinstance(exc.__cause__, httpx2.ConnectTimeout):
+            return SilentEndpointError(
                 f"{url} sent nothing for {endpoint.timeout:g} s; the operator has to look at the server or raise OPENAI_TIMEOUT"
             )
         case openai.APIConnectionError() if not begun:
-            return EndpointDownError(f"nobody answers at {url}; the operator has to start the server or correct OPENAI_BASE_URL")
+            return EndpointDownError(
+                f"nobody answers at {url} ({_cause(exc)}); the operator has to start the server or correct OPENAI_BASE_URL"
+            )
         case openai.APIConnectionError():
             return BrokenStreamError(f"the connection to {url} broke off in the middle of an answer; ask again")
         case openai.APIError():
-            return _stream_error(exc, url, model)
+            said = endpoint.without_secrets(exc.message)
+            return stream_failure(exc.code or exc.type, said, url, model)
     kind = type(exc).__name__
     return BrokenStreamError(f"{url} sent something that is no answer of this API ({kind}); ask again, or have the operator look")
 
@@ -85,8 +94,8 @@ def refused_parameter(exc: openai.APIStatusError, optional: Sequence[str]) -> st
     return next((name for name in optional if name in said), None)
 
 
-def _status_error(exc: openai.APIStatusError, url: str, model: str) -> ModelError:
-    words = _words(exc)
+def _status_error(exc: openai.APIStatusError, endpoint: Endpoint, model: str) -> ModelError:
+    url, words = endpoint.shown_url, endpoint.without_secrets(_words(exc))
     wait = retry_after(exc.response.headers.get("retry-after-ms"), exc.response.headers.get("retry-after"))
     match exc.status_code:
         case 401:
@@ -98,7 +107,7 @@ def _status_error(exc: openai.APIStatusError, url: str, model: str) -> ModelErro
             return _quota(url, words)
         case 429:
             return RateLimitedError(
-                f"{url} gets too many requests ({_said(words)}); wait a little and ask again", retry_after=wait
+                f"{url} gets too many requests ({_said(words)}); wait {_how_long(wait)} and ask again", retry_after=wait
             )
         case 408 | 409 | 425:
             return EndpointDownError(f"{url} is not ready ({exc.status_code}); wait a little and ask again", retry_after=wait)
@@ -127,7 +136,13 @@ def _by_words(words: str, url: str, model: str) -> ModelError | None:
     """Endpoints agree on few codes, so what they say counts as well."""
     if _TOO_LONG.search(words):
         return ContextTooLongError(
-            "the conversation is longer than the model can read; ask for less at once, or start a new session"
+            "the conversation is longer than the model can read; ask for less at once, or start a new session",
+            limit=_limit(words),
+        )
+    if _RESPONSES_ONLY.search(words):
+        return BadRequestError(
+            f"{model} at {url} calls tools in the Responses API only ({_said(words)}); "
+            "the operator has to set OPENAI_API=responses"
         )
     if _NO_TOOLS.search(words):
         return NoToolSupportError(
@@ -146,9 +161,7 @@ def _by_words(words: str, url: str, model: str) -> ModelError | None:
     if _REFUSED.search(words):
         return RefusedError(f"the model's provider refuses this content ({_said(words)}); say it differently")
     if _NO_IMAGES.search(words):
-        return BadRequestError(
-            f"{model} at {url} does not take images ({_said(words)}); the operator has to set OPENAI_VISION=off"
-        )
+        return NoVisionError(f"{model} at {url} does not take images ({_said(words)}); the operator has to set OPENAI_VISION=off")
     return None
 
 
@@ -158,8 +171,23 @@ def _quota(url: str, words: str) -> QuotaError:
     )
 
 
-def _stream_error(exc: openai.APIError, url: str, model: str) -> ModelError:
-    return stream_failure(exc.code or exc.type, exc.message, url, model)
+def _limit(words: str) -> int | None:
+    """How many tokens the model reads, if the endpoint names that."""
+    found = _LIMIT.search(words)
+    return int((found[1] or found[2]).replace(",", "")) if found else None
+
+
+def _how_long(seconds: float | None) -> str:
+    if seconds is None or seconds < 1:
+        return "a little"
+    return f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.0f} min"
+
+
+def _cause(exc: BaseException) -> str:
+    """The innermost reason: a name that is not known, a certificate that is not trusted."""
+    while (cause := exc.__cause__ or exc.__context__) is not None:
+        exc = cause
+    return one_line(str(exc), _MAX_SAID) or type(exc).__name__
 
 
 def _words(exc: openai.APIError) -> str:

@@ -69,10 +69,14 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ReplyRestarted:
-    """What came of this reply so far does not count: it is asked for again, in ``delay_s`` seconds, because of ``reason``."""
+    """What came of this reply so far does not count, because of ``reason``.
+
+    It is asked for again in ``delay_s`` seconds; or the same reply goes on (``same_reply``), and only its text was not meant.
+    """
 
     delay_s: float
     reason: str
+    same_reply: bool = False
 
 
 @dataclass(frozen=True, slots=True)

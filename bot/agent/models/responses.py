@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from bot.agent.errors import BrokenStreamError
@@ -27,7 +29,7 @@ class ResponsesClient:
     @property
     def base_url(self) -> str:
         """See the protocol."""
-        return self._sdk.endpoint.base_url
+        return self._sdk.endpoint.shown_url
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[ModelEvent]:
         """See the protocol."""
@@ -150,16 +152,19 @@ class _Reply:
         output = self._response.get("output")
         given = [item for item in output if isinstance(item, Mapping)] if isinstance(output, list) and output else self._finished
         items = [item for entry in given if (item := self._item(entry)) is not None]
+        if any(entry.get("type") == "reasoning" for entry in given) and not any(isinstance(item, Reasoning) for item in items):
+            # thinking that only an endpoint that stores it could know again: what it led to has to go without its ids
+            items = [replace(item, extra={}) if isinstance(item, (AssistantMessage, ToolCall)) else item for item in items]
         return ReplyDone(tuple(items), self._stop(items), _usage(self._response.get("usage")))
 
     def _item(self, entry: Mapping[str, Any]) -> Item | None:
         match entry.get("type"):
             case "message":
                 return self._message(entry)
-            case "reasoning":
+            case "reasoning" if entry.get("encrypted_content") or entry.get("content"):
                 return Reasoning(self._origin, dict(entry))
             case "function_call":
-                call_id = _string(entry.get("call_id")) or _string(entry.get("id"))
+                call_id = _string(entry.get("call_id")) or _string(entry.get("id")) or f"call_{secrets.token_hex(6)}"
                 return ToolCall(call_id, _string(entry.get("name")), _string(entry.get("arguments")), self._origin, dict(entry))
         return None
 

@@ -15,7 +15,7 @@ _CHUNK = 16
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply of the script: words, code to run, other calls; or an error.
+    """One reply of the script: words, code to run, other calls; with an error, it breaks off after the words.
 
     ``code`` are cells for ``execute_python_code``; ``calls`` are names of tools and the text of their arguments.
     """
@@ -52,10 +52,10 @@ class ScriptedClient:
         """See the protocol."""
         self.requests.append(request)
         reply = await self._next(request)
-        if reply.error is not None:
-            raise reply.error
         for start in range(0, len(reply.text), _CHUNK):
             yield TextDelta(reply.text[start : start + _CHUNK])
+        if reply.error is not None:
+            raise reply.error
         items: list[Item] = [AssistantMessage(reply.text)] if reply.text else []
         items += [self._call("execute_python_code", json.dumps({"code": code})) for code in reply.code]
         items += [self._call(name, arguments) for name, arguments in reply.calls]

@@ -58,7 +58,7 @@ class Sdk:
                 name = refused_parameter(exc, list(left))
                 if begun or name is None:
                     raise explain(exc, self.endpoint, model, begun=begun) from exc
-                logger.info("%s refuses %s for %s; it is left out from now on", self.endpoint.base_url, name, model)
+                logger.info("%s refuses %s for %s; it is left out from now on", self.endpoint.shown_url, name, model)
                 self._refused.add((model, name))
                 del left[name]
             except (openai.OpenAIError, httpx2.HTTPError, ValueError, TypeError, AttributeError) as exc:

@@ -61,10 +61,13 @@ def select(settings: Settings) -> Selection:
             "no model is set up: set OPENAI_API_KEY for OpenAI, or OPENAI_BASE_URL and OPENAI_MODEL for any other endpoint "
             f"(environment or .env); {_WITHOUT}"
         )
+    endpoint = Endpoint(url, key or None, settings.openai_timeout)
     if not at_openai and not settings.openai_model:
-        raise EndpointSettingsError(f"OPENAI_MODEL is missing: name a model of {url} that can call tools; {_WITHOUT}")
+        raise EndpointSettingsError(
+            f"OPENAI_MODEL is missing: name a model of {endpoint.shown_url} that can call tools; {_WITHOUT}"
+        )
     api: Api = settings.openai_api if settings.openai_api != "auto" else "responses" if at_openai else "chat_completions"
-    return Selection(Endpoint(url, key or None, settings.openai_timeout), settings.openai_model or DEFAULT_MODEL, api, at_openai)
+    return Selection(endpoint, settings.openai_model or DEFAULT_MODEL, api, at_openai)
 
 
 def sees(settings: Settings, selection: Selection) -> bool:

@@ -32,6 +32,7 @@ _STAGES: Final = ("/sys", "/mnt", "/media", "/srv", "/opt")
 _OLD: Final = "/.old"
 _EMPTY: Final = "/var/empty"
 _ROOT_OPTIONS: Final = "size=4m,nr_inodes=4096,mode=755"
+_ENDLESS: Final = 1 << 62
 _NOBODY: Final = "nobody:x:65534:65534:nobody:/:/bin/false\n"
 _DEVICE_LINKS: Final = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 
@@ -108,6 +109,11 @@ class _Builder:
     def file(self, path: str, text: str = "") -> None:
         self.folder(posixpath.dirname(path))
         self.steps += write_file(f"file {path}", self.root + path, text, mode=0o644)
+
+    def zeros(self, path: str) -> None:
+        """A file that reads as zeros for longer than anybody reads, and takes no space."""
+        self.file(path)
+        self._add(f"file {path}", "truncate", self._at(path), _ENDLESS)
 
     def link(self, path: str, text: str) -> None:
         self.folder(posixpath.dirname(path))
@@ -230,7 +236,11 @@ def _shared(builder: _Builder, policy: JailPolicy) -> None:
 
 
 def _devices(builder: _Builder, policy: JailPolicy) -> None:
-    for name in DEVICES:
+    # To map the device shared gives shared memory without a file, which only a control group can count.
+    names = DEVICES if policy.memory_counted else [name for name in DEVICES if name != "zero"]
+    if not policy.memory_counted:
+        builder.zeros("/dev/zero")
+    for name in names:
         builder.file(f"/dev/{name}")
         builder.show(f"/dev/{name}", f"/dev/{name}", _READ_ONLY | _NO_EXECUTION)
     options = f"newinstance,ptmxmode=0666,mode=0600,max={policy.limits.terminals}"

@@ -84,7 +84,7 @@ class JailPolicy:
     resolvers: str = ""  # the text of /etc/resolv.conf, for jails with a network
     namespaces: frozenset[str] = NAMESPACES
     system_calls: bool = True  # the system call filter
-    memory_counted: bool = True  # by a cgroup; else shared memory without a file is denied
+    memory_counted: bool = True  # by a cgroup; else memory that no process shows is denied
     uid: int = 1000
     gid: int = 1000
     user: str = "kernel"

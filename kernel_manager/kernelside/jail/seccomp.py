@@ -28,7 +28,7 @@ def refuse_new_privileges() -> Step:
 def install(counted: bool = True) -> Step:
     """Put the filter on this process and all it will ever start; it cannot be taken off. Needs no_new_privs.
 
-    With ``counted=False`` also shared memory is denied that only a memory cgroup can count.
+    With ``counted=False`` also memory is denied that only a memory cgroup can count.
     """
     program = compiled(syscalls.machine(), counted)
     return step("system call filter", "seccomp", _SECCOMP_SET_MODE_FILTER, 0, _Program(len(program) // 8, program))
@@ -73,7 +73,7 @@ def _blocks(machine: str, counted: bool) -> dict[int, bpf.Block]:
     )
     blocks.update((numbers[name], _absent()) for name in syscall_policy.ABSENT.split())
     if not counted:
-        blocks.update((numbers[name], _deny()) for name in syscall_policy.UNCOUNTED.split())
+        blocks.update((numbers[name], _condition(rule)) for name, rule in syscall_policy.UNCOUNTED.items())
     return blocks
 
 

@@ -6,11 +6,12 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from .policy import SHARED, TEMPORARY, Limits
 
-_SOCKET_BUFFER: Final = 212_992  # the usual most; for TCP the jail sets it
+_SOCKET_BUFFER: Final = 212_992  # at least; for TCP the jail sets it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ def measure(limit: int | None = None, own_network: bool = True) -> Total:
     """
     pids = _pids()
     in_files = _temporary_files()
-    in_sockets = _sockets() * _SOCKET_BUFFER if own_network else 0
+    in_sockets = _sockets() * socket_buffer() if own_network else 0
     tasks = sum(map(_tasks, pids))
     upper = in_files + in_sockets + sum(map(_resident, pids))
     if limit is None or upper <= limit:
@@ -39,6 +40,16 @@ def measure(limit: int | None = None, own_network: bool = True) -> Total:
     # Files in memory that a process has mapped are in both sums: count the larger one.
     in_memory = sum(size[0] for size in sizes) + max(in_files, sum(size[1] for size in sizes))
     return Total(in_memory + in_sockets, tasks)
+
+
+@cache
+def socket_buffer() -> int:
+    """The most bytes that a socket holds. To be asked once outside the jail, where the host's setting can be read."""
+    sizes = [_SOCKET_BUFFER]
+    for name in ("rmem_default", "wmem_default"):
+        with suppress(OSError), open(f"/proc/sys/net/core/{name}", encoding="ascii") as file:
+            sizes.append(int(file.read()))
+    return max(sizes)
 
 
 def excess(total: Total, limits: Limits) -> str | None:
@@ -56,15 +67,17 @@ def _pids() -> list[int]:
 
 
 def _resident(pid: int) -> int:
-    """Anonymous and shared resident memory."""
-    fields = _fields(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:"))
-    return sum(fields)
+    """Anonymous and shared resident memory, and the tables that say where it is."""
+    return sum(_fields(f"/proc/{pid}/status", ("RssAnon:", "RssShmem:", "VmPTE:")))
 
 
 def _proportional(pid: int) -> tuple[int, int]:
     """Anonymous and shared memory, each page divided by its sharers; a process that hides them counts in full."""
     anonymous, shared = _fields(f"/proc/{pid}/smaps_rollup", ("Pss_Anon:", "Pss_Shmem:"))
-    return (anonymous, shared) if anonymous or shared else (_resident(pid), 0)
+    if not (anonymous or shared):
+        return _resident(pid), 0
+    (tables,) = _fields(f"/proc/{pid}/status", ("VmPTE:",))
+    return anonymous + tables, shared
 
 
 def _fields(path: str, names: Iterable[str]) -> list[int]:

@@ -104,6 +104,7 @@ _CLONE_PARENT: Final = 0x00008000
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _NETLINK_ROUTE: Final = 0
 _SOCK_STREAM, _SOCK_DGRAM, _SOCKET_TYPE = 1, 2, 0xF
+_SOL_SOCKET, _SO_SNDBUF, _SO_RCVBUF = 1, 7, 8
 _ANY_PROTOCOL, _TCP, _UDP = 0, 6, 17
 
 _O_CREAT_OR_TMPFILE: Final = 0o100 | 0o20000000
@@ -120,7 +121,7 @@ _RNDGETENTCNT: Final = 0x80045200
 _MADV_MERGEABLE, _MADV_HWPOISON, _MADV_SOFT_OFFLINE = 12, 100, 101
 _RLIMIT_CORE: Final = 4
 
-_MAP_HUGETLB: Final = 0x40000
+_MAP_TYPE, _MAP_SHARED, _MAP_SHARED_VALIDATE, _MAP_ANONYMOUS, _MAP_HUGETLB = 0xF, 0x1, 0x3, 0x20, 0x40000
 _MFD_HUGETLB: Final = 0x4
 
 _PRCTL_OPTIONS: Final = {
@@ -229,8 +230,18 @@ DENIED: Final = {
 # Calls whose arguments lie in memory, where a filter cannot look. The C library has an older way for each and takes it.
 ABSENT: Final = "clone3 openat2"
 
-# Shared memory that belongs to no process: where only a supervisor adds up the processes' memory, it must not be had.
-UNCOUNTED: Final = "memfd_create"
+_NEVER: Final = only_if()
+
+# Memory that no process shows, in place of the rules above: where only a supervisor adds up what processes show, it must not be
+# had. Shared memory without a file stays when nobody has it mapped in; a buffer of a socket may be as large as the host allows.
+UNCOUNTED: Final[dict[str, Condition]] = {
+    "memfd_create": _NEVER,
+    "mmap": unless(
+        (has_any_bit(3, _MAP_HUGETLB),),
+        (has_any_bit(3, _MAP_ANONYMOUS), is_one_of(3, _MAP_SHARED, _MAP_SHARED_VALIDATE, mask=_MAP_TYPE)),
+    ),
+    "setsockopt": unless((is_one_of(1, _SOL_SOCKET), is_one_of(2, _SO_SNDBUF, _SO_RCVBUF))),
+}
 
 DENIED_ERRNO: Final = errno.EPERM
 ABSENT_ERRNO: Final = errno.ENOSYS

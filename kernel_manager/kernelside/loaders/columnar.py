@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
 from typing import Any
 
+from ..memory_errors import memory_left
+from .exact import restore, suspects, to_integers
 from .source import Source, Unreadable
 
 
@@ -14,12 +17,42 @@ def load_parquet(source: Source, **options: Any) -> Any:
     GeoParquet gives a GeoDataFrame.
     """
     import pandas as pd
+    import pyarrow.parquet
 
     if not options and _is_geoparquet(source):
         import geopandas
 
         return geopandas.read_parquet(source.for_reader())
-    return pd.read_parquet(source.for_reader(), **options)
+    _refuse_giant(source, options)
+    frame = pd.read_parquet(source.for_reader(), **options)
+    if {"dtype_backend", "filters"} & options.keys():
+        return frame
+    return _with_digits(frame, lambda names: pyarrow.parquet.read_table(source.for_reader(), columns=names))
+
+
+def _with_digits(frame: Any, read: Callable[[list[str]], Any]) -> Any:
+    """``frame``, its ids exact: of integers with gaps pandas makes floats, which have sixteen digits."""
+    for position in suspects(frame):
+        column = read([frame.columns[position]]).column(0)
+        if str(column.type).startswith(("int", "uint")) and (exact := to_integers(column.to_pylist())) is not None:
+            frame.isetitem(position, exact)
+    return frame
+
+
+def _refuse_giant(source: Source, options: dict[str, Any]) -> None:
+    """Raise :class:`Unreadable` for what cannot fit: runs of one value take no room in the file and all the more in memory."""
+    import pyarrow.parquet
+
+    left = memory_left()
+    if left is None or {"columns", "filters"} & options.keys():
+        return
+    metadata = pyarrow.parquet.read_metadata(source.for_reader())
+    groups = [metadata.row_group(number) for number in range(min(metadata.num_row_groups, 10_000))]
+    stored = sum(group.total_byte_size for group in groups)
+    needed = max(stored, metadata.num_rows * metadata.num_columns * 8)
+    if needed > left:
+        size = f"its {metadata.num_rows:,} rows of {metadata.num_columns} columns take about {needed >> 20:,} MB"
+        raise Unreadable(f"{size}, the kernel has {left >> 20:,} MB; columns=[…] or filters=… reads a part")
 
 
 def _is_geoparquet(source: Source) -> bool:
@@ -55,7 +88,7 @@ def load_avro(source: Source, **options: Any) -> Any:
     import pandas as pd
 
     records = list(fastavro.reader(io.BytesIO(source.read()), **options))
-    return pd.DataFrame(records)
+    return restore(pd.DataFrame(records), records)
 
 
 def _checked(table: Any) -> Any:
@@ -66,4 +99,4 @@ def _checked(table: Any) -> Any:
         table.validate(full=True)
     except pyarrow.ArrowInvalid as exc:
         raise Unreadable(f"it is damaged: {str(exc).splitlines()[0]}") from exc
-    return table.to_pandas()
+    return _with_digits(table.to_pandas(), table.select)

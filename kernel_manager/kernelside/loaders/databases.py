@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
+from .exact import restore, suspects
 from .source import Source, Unreadable
 
 _MAX_NAMED = 20
@@ -14,13 +15,11 @@ _MAX_NAMED = 20
 
 def load_sqlite(source: Source, *, table: Any = ..., query: str | None = None) -> Any:
     """A DataFrame of the first table, of ``table=``, or of an SQL ``query=``; ``table=None`` gives all in a dict."""
-    import pandas as pd
-
     with source.file() as path, closing(_open_sqlite(path)) as connection:
         if query is not None:
-            return pd.read_sql_query(query, connection)
+            return _read_query(connection, query)
         names = [name for (name,) in connection.execute(_TABLES)]
-        frames = {name: pd.read_sql_query(f"SELECT * FROM {_quoted(name)}", connection) for name in _chosen(names, table)}  # noqa: S608
+        frames = {name: _read_query(connection, f"SELECT * FROM {_quoted(name)}") for name in _chosen(names, table)}  # noqa: S608
         _check(connection)
     return _one_or_all(source, names, frames, table)
 
@@ -33,6 +32,13 @@ def _open_sqlite(path: str) -> sqlite3.Connection:
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     return connection
+
+
+def _read_query(connection: sqlite3.Connection, query: str) -> Any:
+    import pandas as pd
+
+    frame = pd.read_sql_query(query, connection)
+    return restore(frame, connection.execute(query)) if suspects(frame) else frame
 
 
 def _check(connection: sqlite3.Connection) -> None:

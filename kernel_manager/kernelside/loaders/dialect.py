@@ -20,6 +20,7 @@ WHITESPACE = r"\s+"
 _SEPARATORS = ("\t", ";", "|", ",")
 _MAX_ROWS = 400
 _MAX_NUMERAL_ROWS = 500
+_NAME = re.compile(r"[^\W\d][\w .#%/()\[\]-]{0,40}")
 _STATED = re.compile(r"sep=(.)\s*", re.IGNORECASE)
 
 
@@ -28,7 +29,7 @@ class Dialect:
     """How to read one table.
 
     ``regular`` says that all rows but perhaps the last have ``width`` fields; ``codes`` are the positions of columns of
-    digits some of which begin with 0.
+    digits some of which begin with 0, ``short`` says how many rows have fewer fields than there are names.
     """
 
     sep: str
@@ -38,6 +39,7 @@ class Dialect:
     skipinitialspace: bool = False
     numerals: Numerals = field(default_factory=Numerals)
     codes: tuple[int, ...] = ()
+    short: int = 0
 
     def separator_only(self) -> Dialect:
         """This without what it says about lines and numbers."""
@@ -110,9 +112,27 @@ def _best(lines: list[str], default: str) -> _Reading | None:
     readings = [reading for sep in _SEPARATORS if (reading := _read(lines, sep))]
     if fitting := [reading for reading in readings if reading.fits]:
         return max(fitting, key=lambda reading: reading.merit)
+    if told := _by_names(readings, default):
+        return told
     # One column: read it with a separator that does not occur in it.
     readings.sort(key=lambda reading: reading.sep != default)
     return max(readings, key=lambda reading: sum(len(row.cells) == 1 for row in reading.rows), default=None)
+
+
+def _by_names(readings: list[_Reading], default: str) -> _Reading | None:
+    """The reading whose first row are names and whose other rows have its separator, too, however many of them.
+
+    Reading it so fails on the row that is wrong, which is better than one column of whole lines.
+    """
+    told = [reading for reading in readings if _has_names(reading)]
+    return max(told, key=lambda reading: (len(reading.rows[0].cells), reading.sep == default), default=None)
+
+
+def _has_names(reading: _Reading) -> bool:
+    first, *below = (row.cells for row in reading.rows)
+    if len(first) < 2 or not all(_NAME.fullmatch(cell) for cell in first) or reading.spaced or not below:
+        return False
+    return sum(len(cells) > 1 for cells in below) * 2 > len(below)
 
 
 def _evident(lines: list[str]) -> _Reading | None:
@@ -177,6 +197,7 @@ def _describe(reading: _Reading, above: int) -> Dialect:
         skipinitialspace=reading.spaced,
         numerals=numerals(cells, reading.sep),
         codes=() if layout.surplus > 0 else _codes(body),
+        short=sum(len(cells) < len(layout.names) for cells in body) if layout.names and not layout.surplus else 0,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import codecs
 
+from .charsets import guess
+
 # UTF-32 comes first: its little-endian mark begins with that of UTF-16.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -15,7 +17,6 @@ _MARKS = (
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\v\f\r\b\x1b")) + b"\x7f"
 
 _SINGLE_BYTE = ("cp1252", "latin-1")
-_FALLBACKS = {"utf-8": _SINGLE_BYTE, "cp1252": ("latin-1",)}
 
 
 def detect(sample: bytes, *, whole: bool) -> str | None:
@@ -30,17 +31,19 @@ def detect(sample: bytes, *, whole: bool) -> str | None:
         return "utf-8" if controls * 10 <= len(sample) else None
     if controls * 200 > len(sample):
         return None
-    return next(encoding for encoding in _SINGLE_BYTE if _decodes(sample, encoding, whole))
+    return next(encoding for encoding in (guess(sample), *_SINGLE_BYTE) if _decodes(sample, encoding, whole))
 
 
 def candidates(encoding: str) -> tuple[str, ...]:
-    """The encodings to try, in order, for a file whose first bytes are in ``encoding``. The last one may fail too."""
-    return (encoding, *_FALLBACKS.get(encoding, ()))
+    """The encodings to try, in order, for a file whose first bytes are in ``encoding``. The last one of a guess never fails."""
+    if encoding == "latin-1" or not (encoding == "utf-8" or is_guess(encoding)):
+        return (encoding,)
+    return tuple(dict.fromkeys((encoding, *_SINGLE_BYTE)))
 
 
 def is_guess(encoding: str) -> bool:
     """Whether nothing in the bytes tells this encoding from others: any bytes are text in it."""
-    return encoding in _SINGLE_BYTE
+    return not encoding.startswith("utf")
 
 
 def doubt(encoding: str) -> str | None:

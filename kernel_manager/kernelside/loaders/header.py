@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)*|[.,]\d+)([eE][+-]?\d+)?")
+_DECIMAL = re.compile(r"[+-]?\d+([.,]\d+)?")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([ T].*)?")
+_MISSING = frozenset({"-", "--", ".", "?", "na", "n/a", "nan", "none", "null", "nil", "#n/a", "missing", "unknown", "nd"})
 _MAX_PREAMBLE = 50
+_MIN_BODY = 3
 _YEARS = range(1800, 2201)
 
 
@@ -40,6 +44,16 @@ class Layout:
         """The number of fields of the table's first line."""
         return len(self.names if self.names is not None else self.body[0].cells)
 
+    @property
+    def has_second_header(self) -> bool:
+        """Whether the first row below the names is no data: it is text where all others are numbers."""
+        if self.names is None or len(self.body) < _MIN_BODY:
+            return False
+        first, below = self.body[0].cells, [row.cells for row in self.body[1:]]
+        numeric = [index for index in range(len(first)) if _is_numeric(below, index)]
+        over_numbers = [first[index] for index in numeric if first[index]]
+        return len(over_numbers) * 2 > len(numeric) and not any(is_number(cell) or _is_missing(cell) for cell in over_numbers)
+
     def notes(self) -> list[str]:
         """What a person has to know about these decisions."""
         notes = []
@@ -49,6 +63,11 @@ class Layout:
             notes.append("it has no header line, so the columns are numbered; header=0 takes the first line for one")
         if self.surplus > 0 and not self.surplus_is_empty:
             notes.append(f"its rows have {self.surplus} field(s) more than the header has names: the first became the index")
+        elif self.has_second_header:
+            below = f", skiprows={self.skiprows}" if self.skiprows else ""
+            notes.append(
+                f"the line below its names is text above numbers, units or names perhaps; header=[0, 1]{below} takes both"
+            )
         if self.surplus < 0:
             notes.append(f"its rows have {-self.surplus} field(s) less than the header has names: the last columns are empty")
         return notes
@@ -62,8 +81,10 @@ def lay_out(rows: list[Row], width: int) -> Layout:
     preamble = next((cell for cell in rows[0].cells if cell), "")[:40] if start else ""
     if _is_data(first, below):
         return Layout(skiprows, None, rows[start:], preamble=preamble)
-    surplus = width - len(first) if below else 0
-    return Layout(skiprows, first, below, surplus, surplus > 0 and _ends_empty(below, width, surplus), preamble)
+    # Fields beyond the names make pandas take the first column for an index; the first row below them decides.
+    longest = max(width, len(below[0].cells)) if below else width
+    surplus = longest - len(first) if below else 0
+    return Layout(skiprows, first, below, surplus, surplus > 0 and _ends_empty(below, longest, surplus), preamble)
 
 
 def is_number(cell: str) -> bool:
@@ -74,10 +95,15 @@ def is_number(cell: str) -> bool:
 def _start(rows: list[Row], width: int) -> int:
     """The index of the table's first row: below a title, and below comments that do not have its columns."""
     for index, row in enumerate(rows[:_MAX_PREAMBLE]):
-        if not _is_above(row.cells, width):
+        if not _is_above(row.cells, width) and not _is_comment(rows, index):
             commented = index > 0 and all(above.cells[0].startswith("#") for above in rows[:index])
             return index if commented or _is_labels(row.cells) else 0
     return 0
+
+
+def _is_comment(rows: list[Row], index: int) -> bool:
+    """Whether a row that begins with ``#`` has another below it: only the last one can name the columns."""
+    return all(row.cells[0].startswith("#") for row in rows[index : index + 2]) and index + 1 < len(rows)
 
 
 def _is_above(cells: list[str], width: int) -> bool:
@@ -98,9 +124,35 @@ def _is_labels(cells: list[str]) -> bool:
 
 
 def _is_data(first: list[str], below: list[Row]) -> bool:
-    if not all(_is_value(cell) for cell in first) or _is_numbering(first):
+    """Whether the first row is not the names of the columns: it has numbers where they do, and nothing but."""
+    if _is_numbering(first):
         return False
-    return not below or all(_is_value(cell) or not cell for cell in below[0].cells)
+    if all(_is_value(cell) for cell in first):
+        return not below or all(_is_value(cell) or not cell for cell in below[0].cells)
+    cells = [row.cells for row in below]
+    numeric = [index for index in range(len(first)) if _is_numeric(cells, index)]
+    numbers = [first[index] for index in numeric]
+    if not all(first) or not numbers or not all(_is_value(cell) for cell in numbers) or _is_numbering(numbers):
+        return False
+    return not _is_scale(numbers, numeric)
+
+
+def _is_numeric(rows: list[list[str]], index: int) -> bool:
+    """Whether a column is numbers or dates wherever it is filled, and it is somewhere."""
+    cells = [cells[index] for cells in rows if index < len(cells) and cells[index]]
+    return bool(cells) and all(_is_value(cell) for cell in cells)
+
+
+def _is_scale(numbers: list[str], positions: list[int]) -> bool:
+    """Whether numbers side by side rise, as doses, times or distances do that name columns."""
+    together = positions == list(range(positions[0], positions[0] + len(positions)))
+    values = [float(cell.replace(",", ".")) if _DECIMAL.fullmatch(cell.strip()) else None for cell in numbers]
+    known = [value for value in values if value is not None]
+    return together and len(known) == len(values) > 1 and all(low < high for low, high in pairwise(known))
+
+
+def _is_missing(cell: str) -> bool:
+    return cell.strip().lower() in _MISSING
 
 
 def _is_value(cell: str) -> bool:

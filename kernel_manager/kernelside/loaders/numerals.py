@@ -7,15 +7,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-_WITH_POINT = re.compile(r"[+-]?(\d*\.\d+|\d{1,3}(,\d{3})+\.\d+)([eE][+-]?\d+)?")
-_WITH_COMMA = re.compile(r"[+-]?(\d*,\d+|\d{1,3}(\.\d{3})+,\d+)([eE][+-]?\d+)?")
+_GAP = r"[\s'’]"
+_WITH_POINT = re.compile(rf"[+-]?(\d*\.\d+|\d{{1,3}}((,|{_GAP})\d{{3}})+\.\d+)([eE][+-]?\d+)?")
+_WITH_COMMA = re.compile(rf"[+-]?(\d*,\d+|\d{{1,3}}((\.|{_GAP})\d{{3}})+,\d+)([eE][+-]?\d+)?")
+_POINTS = re.compile(r"[+-]?[1-9]\d{0,2}(\.\d{3}){2,}")
 _EITHER = re.compile(r"[+-]?[1-9]\d{0,2}([.,])\d{3}(\1\d{3})*")
+
+
+def _forms(mark: str, decimal: str) -> tuple[str, str]:
+    whole, fraction = r"[+-]?[1-9]\d{0,2}", rf"(?:{decimal}\d+)?"
+    gaps = rf"{whole}(?:{_GAP}\d{{3}})+{fraction}"
+    marks = rf"[+-]?\d{{1,3}}(?:{mark}\d{{3}})+{fraction}"
+    certain = rf"[+-]?\d{{1,3}}(?:{mark}\d{{3}}(?:{mark}\d{{3}})+{fraction}|(?:{mark}\d{{3}})+{decimal}\d+)"
+    return rf"{gaps}|{marks}|[+-]?\d+{fraction}", rf"{gaps}|{certain}"
+
 
 # By decimal sign: a number that may be grouped, and one that cannot be anything but grouped.
 _GROUPED = {
-    ".": (r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?", r"[+-]?\d{1,3}(?:,\d{3}(?:,\d{3})+(?:\.\d+)?|(?:,\d{3})+\.\d+)"),
-    ",": (r"[+-]?(?:\d{1,3}(?:\.\d{3})+|\d+)(?:,\d+)?", r"[+-]?\d{1,3}(?:\.\d{3})+,\d+"),
+    ".": _forms(",", r"\."),
+    ",": _forms(r"\.", ","),
 }
+_SIGNS = re.compile(r"[.,]|\d[\s'’]\d")
 _PROBED = 200
 
 
@@ -30,11 +42,16 @@ class Numerals:
 
 def numerals(cells: Iterable[str], sep: str) -> Numerals:
     """How the numbers among ``cells`` are written. ``1,234`` or ``1.234`` alone prove nothing."""
-    candidates = [cell for cell in map(str.strip, cells) if "." in cell or "," in cell]
+    candidates = [cell for cell in map(str.strip, cells) if _SIGNS.search(cell)]
     telling = [cell for cell in candidates if not _EITHER.fullmatch(cell)]
     point = any(_WITH_POINT.fullmatch(cell) for cell in telling)
     comma = next((cell for cell in telling if _WITH_COMMA.fullmatch(cell)), None)
     decimal, note = _decide(point, comma, sep)
+    if not point and comma is None and sep != "," and any(map(_POINTS.fullmatch, candidates)):
+        decimal = ","  # 3.645.000 is no fraction; then 709.000 is none either.
+    thousands = next((cell for cell in candidates if "." in cell and _EITHER.fullmatch(cell)), None)
+    if thousands and sep == ";" and decimal == "." and not point:
+        note = f"the point in {thousands!r} is taken for a decimal sign; decimal=',', thousands='.' take it for thousands"
     grouped = any(re.fullmatch(_GROUPED[decimal][1], cell) for cell in candidates)
     open_ones = [cell for cell in candidates if "," in cell and _EITHER.fullmatch(cell)]
     if comma is None and open_ones and not grouped:
@@ -77,12 +94,18 @@ def _is_grouped(column: Any, decimal: str) -> bool:
         and probe.str.fullmatch(number).all()
         and values.str.fullmatch(number).all()
         and values.str.fullmatch(grouped).any()
+        and not _may_be_codes(values)
     )
+
+
+def _may_be_codes(values: Any) -> bool:
+    """Whether blanks group digits that all have one length, as those of telephone and card numbers do."""
+    return bool(values.str.contains(" ", regex=False).any() and values.str.len().nunique() < 2)
 
 
 def _to_numbers(column: Any, decimal: str) -> Any:
     import pandas as pd
 
-    separator = "," if decimal == "." else "."
-    plain = column.str.replace(separator, "", regex=False).str.replace(decimal, ".", regex=False)
+    separator = "," if decimal == "." else r"\."
+    plain = column.str.replace(rf"{separator}|{_GAP}", "", regex=True).str.replace(decimal, ".", regex=False)
     return pd.to_numeric(plain)

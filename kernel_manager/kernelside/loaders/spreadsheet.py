@@ -5,6 +5,9 @@ from __future__ import annotations
 import zipfile
 from typing import Any
 
+from . import limited
+from .sheet import to_frame
+from .sheet_extent import largest_extent
 from .source import MAX_UNPACKED, Source, Unreadable
 
 #: First bytes of the container of old Office files, and of new ones under a password.
@@ -15,8 +18,26 @@ _MAX_NAMED_SHEETS = 20
 
 
 def load_spreadsheet(source: Source, **options: Any) -> Any:
-    """A DataFrame of the first visible sheet, or of ``sheet_name=``. Options are those of ``pandas.read_excel``."""
+    """A DataFrame of the first visible sheet that holds something, or of ``sheet_name=``.
+
+    Options are those of ``pandas.read_excel``, which reads the sheet when there are any others. Old and binary workbooks,
+    and those whose cells are far apart, are opened in a process of their own.
+    """
     _refuse_bomb(source)
+    extent = largest_extent(source)
+    if extent is not None and extent.is_modest:
+        return load_here(source, **options)
+    try:
+        return limited.load("spreadsheet:load_here", source, options)
+    except Unreadable as exc:
+        if extent is None:
+            raise
+        reach = f"its cells reach over {extent.rows:,} rows and {extent.columns:,} columns, {extent.filled:,} of them filled"
+        raise Unreadable(f"{reach}: {exc}; clear the cells beside the table") from exc
+
+
+def load_here(source: Source, **options: Any) -> Any:
+    """What :func:`load_spreadsheet` gives, loaded in this process."""
     if "engine" in options:
         return _read(source, **options)
     try:
@@ -69,22 +90,59 @@ def _read(source: Source, *, engine: str, **options: Any) -> Any:
     with pd.ExcelFile(source.for_reader(), engine=engine) as workbook:
         if "sheet_name" in options:
             _check_sheet(options["sheet_name"], workbook.sheet_names)
-            return pd.read_excel(workbook, **options)
-        shown, others = _choose_sheet(workbook)
-        frame = pd.read_excel(workbook, sheet_name=shown, **options)
-    if others:
-        source.note(f"this is sheet {shown!r}; others: {_listed(others)} (sheet_name=… opens one, sheet_name=None all)")
-    return frame
+        if engine != "calamine" or set(options) - {"sheet_name"}:
+            return _read_by_pandas(source, workbook, options)
+        if "sheet_name" not in options:
+            return _first_filled(source, workbook)
+        return _named(source, workbook, options["sheet_name"])
 
 
-def _choose_sheet(workbook: Any) -> tuple[str, list[str]]:
-    """The first sheet that a person sees on opening the workbook, and the names of all others."""
+def _read_by_pandas(source: Source, workbook: Any, options: dict[str, Any]) -> Any:
+    import pandas as pd
+
+    if "sheet_name" in options:
+        return pd.read_excel(workbook, **options)
+    shown = _in_order(workbook)[0]
+    _note_others(source, workbook, shown)
+    return pd.read_excel(workbook, sheet_name=shown, **options)
+
+
+def _first_filled(source: Source, workbook: Any) -> Any:
+    """The first sheet with something in it, of those that a person sees if there are any."""
+    for name in _in_order(workbook):
+        if rows := _rows(workbook, name):
+            _note_others(source, workbook, name)
+            return to_frame(source, rows)
+    source.note("its sheets are empty")
+    return to_frame(source, [])
+
+
+def _named(source: Source, workbook: Any, wanted: Any) -> Any:
+    """A sheet by its name or number; several in a dict, all for None."""
+    if wanted is not None and not isinstance(wanted, (list, tuple)):
+        return to_frame(source, _rows(workbook, wanted))
+    names = workbook.sheet_names if wanted is None else wanted
+    return {name: to_frame(source, _rows(workbook, name)) for name in names}
+
+
+def _rows(workbook: Any, sheet: str | int) -> list[list[Any]]:
+    name = workbook.sheet_names[sheet] if isinstance(sheet, int) else sheet
+    rows: list[list[Any]] = workbook.book.get_sheet_by_name(name).to_python(skip_empty_area=True)
+    return rows
+
+
+def _in_order(workbook: Any) -> list[str]:
+    """The names of the sheets: those that a person sees on opening the workbook, then the hidden ones."""
     names = [str(name) for name in workbook.sheet_names]
     if not names:
         raise Unreadable("it has no sheets")
-    visible = [name for name in names if name in _visible_sheets(workbook)]
-    shown = (visible or names)[0]
-    return shown, [name for name in names if name != shown]
+    visible = _visible_sheets(workbook)
+    return sorted(names, key=lambda name: name not in visible)
+
+
+def _note_others(source: Source, workbook: Any, shown: str) -> None:
+    if others := [str(name) for name in workbook.sheet_names if name != shown]:
+        source.note(f"this is sheet {shown!r}; others: {_listed(others)} (sheet_name=… opens one, sheet_name=None all)")
 
 
 def _visible_sheets(workbook: Any) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from .exact import restore
 from .source import Source, Unreadable
 
 
@@ -88,7 +89,8 @@ def _frame(records: list[Any]) -> Any:
     # Not pandas.read_json: by default it makes the numbers 123 of "00123" and dates of whatever is called date.
     import pandas as pd
 
-    return pd.DataFrame(records)
+    frame = pd.DataFrame(records)
+    return restore(frame, records) if all(isinstance(record, dict) for record in records) else frame
 
 
 def _read_json(text: str, options: dict[str, Any]) -> Any:

@@ -11,12 +11,15 @@ from typing import Any
 
 from .dialect import WHITESPACE, Dialect, sniff
 from .encoding import doubt
+from .exact import suspects
 from .numerals import ungroup
 from .source import Source, Unreadable
+from .text_columns import notes_on
 
 _LAYOUT_OPTIONS = {"header", "names", "skiprows", "index_col", "usecols", "comment"}
 _NUMERAL_OPTIONS = {"decimal", "thousands"}
-_TYPE_OPTIONS = {"dtype", "converters"}
+_TYPE_OPTIONS = {"dtype", "converters", "dtype_backend"}
+_PARTIAL_OPTIONS = {"chunksize", "iterator"}
 _TAIL_SIZE = 64 * 1024
 _FIELDS = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _OPEN_QUOTE = re.compile(r"EOF inside string starting at row (\d+)")
@@ -25,8 +28,7 @@ _OPEN_QUOTE = re.compile(r"EOF inside string starting at row (\d+)")
 def load_table(source: Source, **options: Any) -> Any:
     """A DataFrame. Options are those of ``pandas.read_csv``; they win over what is told from the file."""
     options.pop("compression", None)  # It is unpacked already.
-    encoding = options.pop("encoding", None)
-    encodings = (encoding,) if encoding else source.encodings()
+    encodings = (options["encoding"],) if options.get("encoding") else source.encodings()
     dialect = _dialect(source, encodings[0], options)
     frame = _read(source, encodings, {**_keywords(dialect, options), **options})
     if dialect:
@@ -62,12 +64,17 @@ def _keywords(dialect: Dialect | None, options: dict[str, Any]) -> dict[str, Any
 
 
 def _read(source: Source, encodings: tuple[str, ...], keywords: dict[str, Any]) -> Any:
-    for encoding in encodings[:-1]:
+    for encoding in encodings:
         try:
-            return _read_as(source, encoding, keywords)
+            frame = _read_as(source, encoding, keywords)
         except UnicodeDecodeError:
+            if encoding == encodings[-1]:
+                raise
             continue
-    return _read_as(source, encodings[-1], keywords)
+        if "encoding" not in keywords and (note := doubt(encoding)):
+            source.note(note)
+        return frame
+    raise AssertionError("there is always an encoding")
 
 
 def _read_as(source: Source, encoding: str, keywords: dict[str, Any]) -> Any:
@@ -79,9 +86,25 @@ def _read_as(source: Source, encoding: str, keywords: dict[str, Any]) -> Any:
         raise Unreadable("it holds no table") from exc
     except pd.errors.ParserError as exc:
         raise Unreadable(_explain(str(exc))) from exc
-    if note := doubt(encoding):
-        source.note(note)
+    if not (_TYPE_OPTIONS - {"dtype"} | _PARTIAL_OPTIONS) & keywords.keys():
+        return _with_digits(source, frame, {"encoding": encoding, "compression": None, **keywords})
     return frame
+
+
+def _with_digits(source: Source, frame: Any, keywords: dict[str, Any]) -> Any:
+    """``frame``, its ids exact: floats, which pandas makes of integers where one is missing, have sixteen digits."""
+    given = keywords.get("dtype", {})
+    if not isinstance(given, dict) or not frame.columns.is_unique:
+        return frame
+    names = [name for name in frame.columns[suspects(frame)] if name not in given]
+    if not names:
+        return frame
+    try:
+        exact = _parse(source, {**keywords, "dtype": {**given, **dict.fromkeys(names, "Int64")}})
+    except (TypeError, ValueError):
+        return frame
+    source.note(f"{', '.join(map(str, names))}: integers with gaps, read as Int64 because floats would change their last digits")
+    return exact
 
 
 def _parse(source: Source, keywords: dict[str, Any]) -> Any:
@@ -113,9 +136,12 @@ def _finish(source: Source, frame: Any, dialect: Dialect, options: dict[str, Any
         _note_layout(source, dialect, options)
     if dialect.numerals.note and not _NUMERAL_OPTIONS & options.keys():
         source.note(dialect.numerals.note)
-    own = (_NUMERAL_OPTIONS | _TYPE_OPTIONS | {"chunksize", "iterator"}) & options.keys()
+    own = (_NUMERAL_OPTIONS | _TYPE_OPTIONS | _PARTIAL_OPTIONS) & options.keys()
     if dialect.numerals.grouped and not own and (names := ungroup(frame, dialect.numerals.decimal)):
         source.note(f"thousands separators were taken out of {', '.join(names)}; dtype=str keeps them")
+    if not options and dialect.layout.names and not dialect.layout.surplus:
+        for note in notes_on(dialect.layout.names, [row.cells for row in dialect.layout.body]):
+            source.note(note)
     if not options and _is_cut_off(source, dialect):
         source.note(f"its last line has fewer than {dialect.width} fields: the file may be cut off")
 
@@ -123,6 +149,8 @@ def _finish(source: Source, frame: Any, dialect: Dialect, options: dict[str, Any
 def _note_layout(source: Source, dialect: Dialect, options: dict[str, Any]) -> None:
     for note in dialect.layout.notes():
         source.note(note)
+    if dialect.short:
+        source.note(f"{dialect.short} of its rows have fewer fields than there are names: their last columns are empty")
     if (codes := dialect.code_columns()) and not _TYPE_OPTIONS & options.keys():
         source.note(f"leading zeros are kept as text in {', '.join(map(str, codes))}; dtype= changes it")
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from bot.agent.errors import RefusedError
-from bot.agent.items import said
+from bot.agent.items import Item, said
 from bot.agent.models.chat_completions import ChatCompletionsClient
 from bot.agent.models.endpoint import Endpoint as Address
 from bot.agent.models.protocol import ModelEvent, ModelRequest, ReplyDone, ReplyRestarted, TextDelta
 from tools import endpoint as wire
-from tools.endpoint import Endpoint, Play
+from tools.endpoint import Endpoint, Play, Request
 
 
 async def events_of(*chunks: Any) -> list[ModelEvent]:
@@ -51,6 +51,14 @@ async def test_calls_without_ids_get_some() -> None:
     done = await done_of(call("{}", "a", index=0), call("{}", "b", index=1), delta("tool_calls"))
     assert [item.name for item in done.calls] == ["a", "b"]
     assert all(item.call_id for item in done.calls)
+    assert done.calls[0].call_id != done.calls[1].call_id
+
+
+async def test_calls_that_all_have_the_same_id_get_ids_of_their_own() -> None:
+    done = await done_of(
+        call("{}", "f", index=0, id="f"), call('{"n"', "f", index=1, id="f"), call(": 1}", index=1), delta("stop")
+    )
+    assert [item.arguments for item in done.calls] == ["{}", '{"n": 1}']
     assert done.calls[0].call_id != done.calls[1].call_id
 
 
@@ -116,6 +124,27 @@ async def test_a_chunk_without_choices_and_fields_of_other_kinds_do_no_harm() ->
     odd = [{"choices": []}, {"choices": None}, {}, {"choices": ["x"]}, delta(tool_calls=None), delta(tool_calls=["x"])]
     done = await done_of(*odd, {"choices": [{"delta": None}]}, delta("stop", content="ok"), {"usage": {"prompt_tokens": "many"}})
     assert (done.text, done.usage and done.usage.input) == ("ok", 0)
+
+
+async def test_thinking_that_is_not_taken_back_is_left_out_from_then_on() -> None:
+    sent: list[str] = []
+
+    def answer(request: Request) -> Play:
+        sent.append(json.dumps(request.json["messages"]))
+        if "reasoning_content" in sent[-1]:
+            return wire.error(400, "'messages.1' : for 'role:assistant' ... property 'reasoning_content' is unsupported")
+        return wire.play(request, wire.Reply("ok", thinking="hm"))
+
+    async with Endpoint(answer).serving() as endpoint:
+        client = ChatCompletionsClient(Address(endpoint.url))
+        items: list[Item] = [said("hi")]
+        for _ in range(3):
+            async with aclosing(client.stream(ModelRequest("m", "i", items))) as events:
+                *_, done = [event async for event in events]
+            assert isinstance(done, ReplyDone)
+            items += [*done.items, said("and?")]
+        await client.aclose()
+    assert ["reasoning_content" in text for text in sent] == [False, True, False, False]
 
 
 async def test_a_cut_answer_and_a_filtered_one_say_so() -> None:

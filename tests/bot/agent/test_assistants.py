@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
 from bot.agent.assistants import Assistants, of_folder, ready_made
@@ -37,7 +38,7 @@ def wire_uri(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield uri
 
 
-@pytest.fixture(params=["sqlite", "mongodb"])
+@pytest.fixture(params=["sqlite", "pymongo", "motor"])
 async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
     if request.param == "sqlite":
         sqlite = SqliteDatabase(tmp_path / "test.sqlite3", clock)
@@ -45,11 +46,14 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
         yield sqlite
         await sqlite.close()
         return
-    async with AsyncMongoClient[dict[str, Any]](request.getfixturevalue("wire_uri"), tz_aware=True) as client:
-        mongo = MongoDatabase(client["assistants"], "mongodb://test", clock=clock)
-        await mongo.open()
-        yield mongo
-        await client.drop_database("assistants")
+    uri = request.getfixturevalue("wire_uri")
+    client: Any = AsyncIOMotorClient(uri) if request.param == "motor" else AsyncMongoClient[dict[str, Any]](uri, tz_aware=True)
+    mongo = MongoDatabase(client["assistants"], "mongodb://test", clock=clock)
+    await mongo.open()
+    yield mongo
+    await client.drop_database("assistants")
+    if (closing := client.close()) is not None:
+        await closing
 
 
 def client_of(*models: str) -> ScriptedClient:
@@ -76,7 +80,7 @@ class TestTheStart:
         assert (await assistants.start(client_of(), "m")).name == "Mine"
         assert (await assistants.of_user("u")).name == "Mine"
 
-    @pytest.mark.parametrize("left", ["asst_abc123", "deleted", 7])
+    @pytest.mark.parametrize("left", ["asst_abc123", "pmpt_abc123", "deleted", 7])
     async def test_replaces_an_id_that_names_nothing_any_more(
         self, database: Database, left: str | int, caplog: pytest.LogCaptureFixture
     ) -> None:

@@ -40,7 +40,7 @@ class TestAFileOfText:
         path.write_text("x,y\n1,ü\n", "utf-8-sig")
         text = await words(path, "text/csv")
         assert text.startswith("<attachment>\na.csv (text/csv, ")
-        assert "file_id f1" in text
+        assert 'downloaded: load_file("f1") opens it' in text
         assert "x,y\n1,ü" in text
 
     async def test_is_cut_if_it_is_long_and_says_how_long_it_is(self, tmp_path: Path) -> None:
@@ -51,11 +51,20 @@ class TestAFileOfText:
         assert "500,000 bytes in all" in text
 
     async def test_is_known_by_its_ending_and_not_by_its_name_alone(self, tmp_path: Path) -> None:
-        source, binary = tmp_path / "a.py", tmp_path / "b.txt"
-        source.write_text("x = 1")
-        binary.write_bytes(b"\x00\x01\x02")
-        assert await text_of_file(source, "application/octet-stream", 100) == "x = 1"
-        assert await text_of_file(binary, "text/plain", 100) is None
+        for name, content, shows in [
+            ("a.py", b"x = 1", True),
+            ("a.swift", b"let x = 1", True),
+            ("latin1.txt", b"Gr\xfc\xdfe", True),
+            ("README", b"read me", True),
+            ("binary.txt", b"\x00\x01\x02", False),
+            ("README2", b"\xff\x01\x02", False),
+            ("a.cbor", b"\xa1\x61\x61\x01\xff", False),
+            ("a.png", b"text", False),
+        ]:
+            path = tmp_path / name
+            path.write_bytes(content)
+            found = await text_of_file(path, "application/octet-stream", 100)
+            assert (found is not None) is shows, name
 
     async def test_cannot_end_its_mark(self, tmp_path: Path) -> None:
         path = tmp_path / "a.txt"
@@ -66,6 +75,15 @@ class TestAFileOfText:
 class TestAPdf:
     async def test_is_shown_as_its_text(self, tmp_path: Path) -> None:
         assert "The mean is 42" in await words(write_pdf(tmp_path / "a.pdf", "The mean is 42"), "application/pdf")
+
+    async def test_is_read_by_a_process_that_knows_nothing_of_the_service(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (tmp_path / "bot").mkdir()
+        (tmp_path / "pypdf.py").write_text("raise SystemExit('the working folder was imported')")
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        assert "The mean is 42" in await pdf_text(write_pdf(tmp_path / "a.pdf", "The mean is 42"), 100)
 
     async def test_that_is_none_is_said_to_have_no_text(self, tmp_path: Path) -> None:
         path = tmp_path / "a.pdf"

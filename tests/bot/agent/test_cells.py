@@ -42,7 +42,8 @@ INSTALLS = (
 class Played:
     """A session whose cells are all the same."""
 
-    async def run(self, code: str) -> AsyncGenerator[Event]:
+    async def run(self, code: str, *, source: str) -> AsyncGenerator[Event]:
+        assert source == "run"
         for event in (SessionWaiting(None), *INSTALLS, CellStarted(1), OutputAdded(0, FIGURE), CellFinished(RESULT)):
             yield event
 

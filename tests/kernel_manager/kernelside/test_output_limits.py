@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel_manager.kernelside import output_limits
-from kernel_manager.kernelside.output_limits import DISPLAY_BURST, DISPLAYS_HELD, DisplayLimiter, TextBuffer, shorten_content
+from kernel_manager.kernelside.output_limits import (
+    DISPLAY_BURST,
+    DISPLAYS_HELD,
+    DisplayLimiter,
+    TextBuffer,
+    shorten_content,
+    size_of,
+)
 
 
 class Clock:
@@ -85,6 +92,41 @@ def test_an_update_replaces_the_one_that_waits() -> None:
     held = limiter.finish()
     assert [message["content"]["data"]["text/plain"] for message in held] == [str(DISPLAY_BURST + 499)]
     assert limiter.cut == 0
+
+
+def large(number: int, size: int) -> dict[str, Any]:
+    return {
+        "msg_type": "display_data",
+        "content": {"data": {"image/png": "x" * size, "text/plain": str(number)}, "transient": {}},
+    }
+
+
+def test_of_large_displays_no_more_pass_at_once_than_memory_has_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output_limits, "DISPLAY_SIZE_BURST", 10_000)
+    monkeypatch.setattr(output_limits, "DISPLAY_SIZE_PER_SECOND", 1_000.0)
+    monkeypatch.setattr(output_limits, "DISPLAY_SIZE_HELD", 3_500)
+    clock = Clock()
+    limiter = DisplayLimiter(clock)
+    sent = [message for number in range(100) for message in limiter.admit(large(number, 1_000))]
+    assert len(sent) == 10
+    clock.now += 1.5
+    assert [message["content"]["data"]["text/plain"] for message in limiter.admit(large(100, 1_000))] == ["98", "99"]
+    assert [message["content"]["data"]["text/plain"] for message in limiter.finish()] == ["100"]
+    assert limiter.cut == 88
+
+
+def test_a_display_larger_than_all_bounds_passes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output_limits, "DISPLAY_SIZE_BURST", 100)
+    monkeypatch.setattr(output_limits, "DISPLAY_SIZE_HELD", 100)
+    limiter = DisplayLimiter(Clock())
+    assert len(limiter.admit(large(1, 1_000))) == 1
+    assert limiter.admit(large(2, 1_000)) == []
+    assert [message["content"]["data"]["text/plain"] for message in limiter.finish()] == ["2"]
+
+
+@given(st.recursive(st.text() | st.floats() | st.none(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_the_size_of_a_message_is_about_that_of_its_texts(value: Any) -> None:
+    assert size_of({"data": value}) >= size_of(value) >= 0
 
 
 def test_a_new_cell_has_its_whole_burst() -> None:

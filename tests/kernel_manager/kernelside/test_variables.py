@@ -16,7 +16,7 @@ def listed(namespace: dict[str, Any], hidden: dict[str, Any] | None = None) -> l
 
 def test_are_listed_by_name_type_and_size() -> None:
     assert listed({"x": 1, "names": ["a", "b"], "f": len}) == [
-        {"name": "x", "type": "int", "shape": None, "columns": None},
+        {"name": "x", "type": "int", "shape": None, "columns": None, "value": "1"},
         {"name": "names", "type": "list", "shape": [2], "columns": None},
         {"name": "f", "type": "builtin_function_or_method", "shape": None, "columns": None},
     ]
@@ -26,6 +26,21 @@ def test_leave_out_modules_private_names_and_what_was_there_before() -> None:
     provided = object()
     namespace = {"_x": 1, "types": types, "load_file": provided, "quit": 1}
     assert [entry["name"] for entry in listed(namespace, {"load_file": provided, "quit": 2})] == ["quit"]
+
+
+def test_have_their_values_only_if_these_are_plain_and_cannot_be_secret() -> None:
+    class Number(int):
+        def __repr__(self) -> str:
+            raise AssertionError("asked")
+
+    namespace = {"a": 0.5, "b": None, "huge": 10**5_000, "password": "hunter2", "own": Number(1)}
+    assert {entry["name"]: entry.get("value") for entry in listed(namespace)} == {
+        "a": "0.5",
+        "b": "None",
+        "huge": None,
+        "password": None,
+        "own": None,
+    }
 
 
 def test_run_no_code_of_the_user() -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from kernel_manager.packages.cell_imports import CellImports, read_imports
@@ -73,17 +71,3 @@ def test_no_code_is_too_strange(code: str) -> None:
 
 def test_many_modules_are_bounded() -> None:
     assert len(read_imports("\n".join(f"import m{number}" for number in range(1_000))).modules) == 200
-
-
-def test_thirty_lines_take_at_most_two_milliseconds() -> None:
-    lines = ["import os, sys", "def f(a, b):", "    import json", "    return [x for x in range(a)]"]
-    lines += [f"df{number} = some.call(x, y=3, z=[1, 2, 3])['a'].groupby('b').agg({{'c': 'mean'}})" for number in range(26)]
-    code = "\n".join(lines)
-    # the best of many: how long it takes when nothing else does
-    assert min(_seconds(code) for _ in range(50)) <= 0.002
-
-
-def _seconds(code: str) -> float:
-    began = time.perf_counter()
-    read_imports(code)
-    return time.perf_counter() - began

@@ -68,16 +68,6 @@ class TestWhatACellLacks:
         assert len(notes) == 3
         assert any("'-i http://x' was not followed" in note for note in notes)
 
-    def test_costs_little_when_there_is_nothing(self, desk: PackageDesk, place: Place) -> None:
-        code = "\n".join(["import core, json"] * 15 + ["x = f(1, 'text', y=[1, 2, 3])"] * 15)
-
-        def seconds() -> float:
-            began = time.perf_counter()
-            assert desk.missing_in(code, place).wanted == []
-            return time.perf_counter() - began
-
-        assert min(seconds() for _ in range(50)) <= 0.002
-
 
 class TestWhatAnErrorTells:
     @pytest.mark.parametrize(

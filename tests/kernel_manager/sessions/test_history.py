@@ -88,7 +88,7 @@ ONE_OF_EACH: list[AnyRecord] = [
     ),
     InputAnswered(cell_id=f"{1:012x}", prompt="name? ", answer="Ada é"),
     DisplayUpdated(display_id="d", data={"text/plain": "new"}, metadata={"m": 1}),
-    Said(role="user", name="Ann", text="hello\nthere"),
+    Said(role="user", name="Ann", text="hello\nthere", imported=True),
     KernelEnded(kernel_id="k1", cause="idle", state_lost=True),
 ]
 
@@ -137,6 +137,7 @@ def test_a_line_names_its_kind_its_version_and_its_time_in_utc_with_milliseconds
         "role": "user",
         "name": "Ann",
         "text": "hi",
+        "imported": False,
     }
 
 

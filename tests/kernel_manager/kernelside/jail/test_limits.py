@@ -295,5 +295,41 @@ def test_a_connection_holds_little(builder: Builder) -> None:
     assert builder.run(source).said == [True, True]
 
 
-def test_hidden_shared_memory_is_denied_where_only_the_supervisor_counts(builder: Builder) -> None:
-    assert builder.run("say(attempt(lambda: os.memfd_create('x')))", memory_counted=False).said == ["EPERM"]
+_UNCOUNTED = [
+    pytest.param("os.memfd_create('x')", id="a file without a name"),
+    pytest.param("mmap.mmap(-1, 4096)", id="shared memory without a file"),
+    pytest.param("mmap.mmap(-1, 4096, mmap.MAP_ANONYMOUS | 3)", id="the same, validated"),
+    pytest.param("socket.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)", id="a larger buffer to send"),
+    pytest.param("socket.socket().setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)", id="a larger buffer to receive"),
+]
+
+
+@pytest.mark.parametrize("call", _UNCOUNTED)
+def test_memory_that_no_process_shows_is_denied_where_only_the_supervisor_counts(builder: Builder, call: str) -> None:
+    source = f"import mmap\nsay(attempt(lambda: {call}) == 'EPERM')"
+    assert [builder.run(source, memory_counted=counted).said for counted in (True, False)] == [[False], [True]]
+
+
+def test_zero_shares_no_memory_where_only_the_supervisor_counts(builder: Builder) -> None:
+    source = """
+    import mmap
+    with open('/dev/zero', 'rb', buffering=0) as zero:
+        say(zero.read(1 << 20) == bytes(1 << 20), zero.read(5) == bytes(5))
+        say(bytes(mmap.mmap(zero.fileno(), 4096, mmap.MAP_PRIVATE, mmap.PROT_READ | mmap.PROT_WRITE)) == bytes(4096))
+        say(attempt(lambda: mmap.mmap(zero.fileno(), 4096, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE)))
+    say(attempt(lambda: os.open('/dev/zero', os.O_RDWR)) in ('EACCES', 'EROFS'))
+    """
+    assert builder.run(source, memory_counted=False).said == [True, True, True, "EACCES", True]
+
+
+def test_the_supervisor_counts_the_tables_of_pages(builder: Builder) -> None:
+    source = """
+    import mmap
+    say('begin')
+    reserved = mmap.mmap(-1, 1 << 38, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | 0x4000, mmap.PROT_READ)
+    for offset in range(0, 1 << 38, 2 << 20): reserved[offset]
+    say('end')
+    time.sleep(100)
+    """
+    outcome = builder.run(source, supervise=True, limits={"memory": 64 * MIB, "data": None}, memory_counted=False)
+    assert (outcome.exit_code, outcome.report.get("excess")) == (-9, "memory")

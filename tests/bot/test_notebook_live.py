@@ -1,0 +1,76 @@
+"""A session taken away from Discord: the button's notebook and bundle, run where nothing of this project is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import simcord
+
+from bot.agent.models.scripted import Reply
+from tests.bot.conftest import OpenStage, Stage, with_buttons
+from tests.integration.elsewhere import (
+    MODULE,
+    PACKAGE,
+    VERSION,
+    assert_nothing_differs,
+    code_cells,
+    environment_of,
+    offer_package,
+    read_valid,
+    run_elsewhere,
+    unpacked,
+)
+
+CSV = b"region;amount\nNorth;1,5\nSouth;2,25\n"
+CELLS = [
+    "df = load_file('sales.csv')\ndf",
+    "import matplotlib.pyplot as plt\ndf.plot(x='region', y='amount', kind='bar')\nplt.show()",
+    "df['price']",
+    f"import {MODULE}\nprint({MODULE}.total(df.amount))",
+]
+
+
+async def files_of(stage: Stage, result: simcord.InteractionResult) -> dict[str, bytes]:
+    """What the bot sent in answer to an interaction, by name."""
+    sent = [message for message in (result.response, *result.followups) if message is not None]
+    files = {file.filename: file for message in sent for file in message.attachments}
+    return {name: await stage.env.bot.http.get_from_cdn(file.url) for name, file in files.items()}
+
+
+@pytest.mark.slow
+async def test_the_button_gives_a_notebook_and_a_bundle_that_runs_with_no_cell_differing(
+    open_stage: OpenStage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer_package(tmp_path, monkeypatch)
+    script = [*(Reply(f"Step {number}.", [code]) for number, code in enumerate(CELLS, 1)), Reply("**South** is ahead.")]
+    async with open_stage(script) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "which region is ahead?", attachments=[("sales.csv", CSV)])
+        messages = await stage.ended(thread)
+        files = await files_of(stage, await ada.click(with_buttons(messages), label="Notebook"))
+        notebook, bundle = (next(name for name in files if name.endswith(ending)) for ending in (".ipynb", ".zip"))
+
+        nb = read_valid(files[notebook])
+        assert [cell.source for cell in code_cells(nb)] == CELLS
+        said = [cell.source for cell in nb.cells if cell.metadata.threadbook.get("role")]
+        assert "which region is ahead?" in said[0]
+        assert said[-1].endswith("(assistant):\n\n**South** is ahead.")
+        assert code_cells(nb)[2].metadata.tags == ["raises-exception"]
+
+        folder = unpacked(files[bundle], tmp_path / "bundle")
+        assert f"{PACKAGE}=={VERSION}" in (folder / "requirements.txt").read_text().splitlines()
+        assert (folder / "files" / "sales.csv").read_bytes() == CSV
+        taken = read_valid((folder / notebook).read_bytes())
+        python = environment_of(folder / "requirements.txt", tmp_path / "venv")
+        ran = await run_elsewhere(taken, folder, python, monkeypatch)
+        await assert_nothing_differs(taken, ran, await stage.interpreter.session("compares", "pictures"))
+
+
+async def test_a_session_without_data_needs_no_bundle(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "!run print(6 * 7)")
+        files = await files_of(stage, await ada.click(with_buttons(await stage.ended(thread)), label="Notebook"))
+        (content,) = files.values()
+        assert [output.text for cell in code_cells(read_valid(content)) for output in cell.outputs] == ["42\n"]
