@@ -19,20 +19,27 @@ import discord
 
 from bot.agent.agent import Message
 from bot.agent.attachments import Attachment, attached
+from bot.agent.events import InputWanted
 from bot.agent.turn import Turn
 from bot.agent.usage import KIND, Account
-from bot.direct_turn import DirectTurn
+from bot.direct_turn import DirectCell, DirectTurn
 from bot.failures import failure_line, noted_failure
+from bot.hand_in import scripts_of
 from bot.journal import LeftTurn
 from bot.live_view import LiveView
 from bot.logs import about
 from bot.markdown import verbatim
 from bot.places import Place, TakenFile
-from bot.rendering import ButtonName, TurnRendering
+from bot.posts import ButtonName
+from bot.preview import previews
+from bot.rendering import TurnRendering
 from bot.reopening import reopened
 from bot.resumed_turn import ResumedTurn
+from bot.upload_reply import replies
 from bot.views.buttons import TurnButton
+from bot.views.file_buttons import layout_of
 from kernel_manager.errors import DatabaseError, UsageError
+from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -51,16 +58,23 @@ _MAX_SEEN = 500
 class Incoming:
     """What somebody sent. ``code`` are cells to run directly; without them the text is for the model.
 
-    ``user_id`` is who asks, and is charged; None is the place's owner. ``message_id`` is the message that it was, if it was one.
+    With ``scripts``, the attachments themselves are to be run. ``user_id`` is who asks, and is charged; None is the place's
+    owner. ``message_id`` is the message that it was, if it was one.
     """
 
     name: str
     text: str
-    code: tuple[str, ...] = ()
+    code: tuple[str | DirectCell, ...] = ()
     attachments: tuple[dict[str, Any], ...] = ()
     at: datetime | None = None
+    scripts: bool = False
     user_id: int | None = None
     message_id: int | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Whether it is to be run, without the model."""
+        return bool(self.code) or self.scripts
 
 
 @dataclass(eq=False)
@@ -152,15 +166,16 @@ class Conversation:
         if self._worker is not None:
             await asyncio.wait({self._worker})
 
-    def answer(self, text: str) -> bool:
-        """Answer what the code asks; return whether it asks anything."""
+    def answer(self, text: str, question: InputWanted | None = None) -> bool:
+        """Answer what the code asks, or nothing but ``question``; return whether it asks that."""
+        if question is not None and question is not self.question:
+            return False
         return self._view is not None and self.service.apart(self._view.answer, text)
 
     @property
-    def question(self) -> str | None:
+    def question(self) -> InputWanted | None:
         """What the code asks, None if it asks nothing."""
-        asked = self._view.question if self._view is not None else None
-        return None if asked is None else asked.prompt
+        return self._view.question if self._view is not None else None
 
     def is_question(self, message_id: int) -> bool:
         """Whether a message is of the turn whose code asks something."""
@@ -180,8 +195,8 @@ class Conversation:
 
     def _next_batch(self) -> list[Incoming]:
         """What is queued and of one kind: all that is for the model, or all that is code."""
-        direct = bool(self._queue[0].code)
-        number = next((n for n, incoming in enumerate(self._queue) if bool(incoming.code) != direct), len(self._queue))
+        direct = self._queue[0].direct
+        number = next((n for n, incoming in enumerate(self._queue) if incoming.direct != direct), len(self._queue))
         batch, self._queue[:] = self._queue[:number], self._queue[number:]
         return batch
 
@@ -214,16 +229,38 @@ class Conversation:
         handed_in = [await self._hand_in(session, incoming) for incoming in batch]
         if self._stopped:
             return
-        cells = [code for incoming in batch for code in incoming.code]
+        cells: list[str | DirectCell] = []
+        for incoming, files in zip(batch, handed_in, strict=True):
+            cells += [*incoming.code, *(await scripts_of(files) if incoming.scripts else ())]
         account = self._account(batch, "run" if cells else KIND)
         if cells:
-            await self._show(session, DirectTurn(session, cells, functools.partial(self.service.usage.charge, account)))
+            direct = [cell if isinstance(cell, DirectCell) else DirectCell(cell) for cell in cells]
+            await self._show(session, DirectTurn(session, direct, functools.partial(self.service.usage.charge, account)))
         elif not any(incoming.text for incoming in batch):
-            await self._tell("\n".join(line for files in handed_in for line in file_lines(files))[:2_000])
+            for user in account.users:
+                await self._show_files(
+                    user,
+                    [file for one, files in zip(batch, handed_in, strict=True) for file in files if self._asker(one) == user],
+                )
         elif self.service.agent is None:
             await self._tell(NO_MODEL)
         else:
             await self._ask(session, batch, handed_in, account)
+
+    async def _show_files(self, user: str, taken: Sequence[Attachment]) -> None:
+        """Show what came without words; what it holds follows, for looking into it takes a moment."""
+        ids = [file.file_id for file in taken if file.file_id is not None]
+        files = {file.file_id: file for file in await self.service.interpreter.files.list(user)}
+        known = [files[file_id] for file_id in ids if file_id in files]
+        nobody = discord.AllowedMentions.none()
+        try:
+            sent = [await self.channel.send(view=layout_of(reply), allowed_mentions=nobody) for reply in replies(known, {})]
+            found = await previews(self.service.interpreter, user, ids)
+            for message, reply in zip(sent, replies(known, found), strict=True):
+                if any(file.file_id in found for file in reply):
+                    await message.edit(view=layout_of(reply), allowed_mentions=nobody)
+        except discord.HTTPException as exc:
+            logger.warning("files in channel %s could not be shown: %s", self.place.channel_id, exc)
 
     async def _ask(
         self, session: Session, batch: Sequence[Incoming], handed_in: Sequence[list[Attachment]], account: Account
@@ -301,7 +338,7 @@ class Conversation:
         """Show a turn until its end. ``begun`` are the entries and cells that the history had before it, if not those of now."""
         if begun is None:
             history = await asyncio.to_thread(session.read_history)
-            begun = len(history.entries), len(history.cells)
+            begun = len(history.entries), _first_cell(turn, history)
         fields = {"user": session.user_id, "session": session.session_id, "turn": secrets.token_hex(4)}
         journal = self.service.journal
         with about(**fields):
@@ -309,14 +346,15 @@ class Conversation:
                 await self._follow(session, turn, begun[1])
 
     async def _follow(self, session: Session, turn: Turn | DirectTurn | ResumedTurn, first: int) -> None:
-        rendering = TurnRendering(_file_limit(self.channel))
+        limit = _file_limit(self.channel)
+        rendering = TurnRendering(limit, planned=len(turn.cells) if isinstance(turn, DirectTurn) else 0)
 
         def make_buttons(names: Sequence[ButtonName]) -> list[TurnButton]:
             return [TurnButton(name, session.session_id, first, rendering.cells) for name in names]
 
         workspace: Path = session.workspace
         self._turn = turn
-        self._view = LiveView(self.channel, rendering, make_buttons, workspace, self.service.edit_interval)
+        self._view = LiveView(self.channel, rendering, make_buttons, workspace, limit, self.service.edit_interval)
         if self._stopped:
             turn.stop()
         begun = time.monotonic()
@@ -344,14 +382,10 @@ class Conversation:
             logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 
 
-def file_lines(files: Sequence[Attachment]) -> list[str]:
-    """Return a line for each file that was taken, as its owner reads it."""
-    return [
-        f"📎 {verbatim(file.name, 100)} · `{file.file_id}` · {verbatim(file.file_type, 80)} · {file.size:,} bytes · "
-        f"`load_file({file.file_id!r})`"
-        for file in files
-        if file.file_id is not None
-    ] or ["Nothing was taken."]
+def _first_cell(turn: Turn | DirectTurn | ResumedTurn, history: SessionHistory) -> int:
+    """The number that the first cell of a turn will have in the history, counted from 0; an imported one has one already."""
+    ids = {cell.cell_id for cell in turn.cells} if isinstance(turn, DirectTurn) else set()
+    return next((number for number, cell in enumerate(history.cells) if cell.cell_id in ids), len(history.cells))
 
 
 def _file_limit(channel: discord.abc.Messageable) -> int:

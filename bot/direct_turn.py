@@ -1,4 +1,4 @@
-"""A turn without a model: cells that a person wrote, one after the other, with the same events."""
+"""A turn without a model: cells that a person wrote or brought, one after the other, with the same events."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from bot.agent.cells import CellRunner
 from bot.agent.events import AgentEvent, CodeEnded, TurnEnded, TurnStatus, TurnUsage
@@ -24,15 +25,24 @@ logger = logging.getLogger(__name__)
 _BLIND = Eyes(vision=False, pixels=64, characters=500)
 
 
+@dataclass(frozen=True, slots=True)
+class DirectCell:
+    """Code to run. ``cell_id`` is that of an imported cell; one that ``may_fail``, as it did before, ends nothing."""
+
+    code: str
+    cell_id: str | None = None
+    may_fail: bool = False
+
+
 class DirectTurn:
     """Runs cells until one fails. :meth:`events` is iterated once; :meth:`stop` ends it, with its end as an event.
 
     ``charge`` is told what the turn took.
     """
 
-    def __init__(self, session: Session, cells: Sequence[str], charge: Charge | None = None) -> None:
+    def __init__(self, session: Session, cells: Sequence[DirectCell], charge: Charge | None = None) -> None:
         self._charge = charge
-        self._cells = list(cells)
+        self.cells = tuple(cells)
         self._queue: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         self._runner = CellRunner(session, _BLIND, self._emit)
         self._task: asyncio.Task[None] | None = None
@@ -80,11 +90,12 @@ class DirectTurn:
             logger.warning("the usage of a turn was not written down: %s", exc)
 
     def _emit(self, event: AgentEvent) -> None:
-        self._failed = self._failed or (isinstance(event, CodeEnded) and not event.result.ok)
+        if isinstance(event, CodeEnded):
+            self._failed = not event.result.ok
         self._queue.put_nowait(event)
 
     async def _work(self) -> None:
-        for number, code in enumerate(self._cells, 1):
-            if self._stopping or self._failed:
+        for number, cell in enumerate(self.cells, 1):
+            await self._runner.run(ToolCall(f"direct_{number}", EXECUTE.name, json.dumps({"code": cell.code})), cell.cell_id)
+            if self._stopping or (self._failed and not cell.may_fail):
                 return
-            await self._runner.run(ToolCall(f"direct_{number}", EXECUTE.name, json.dumps({"code": code})))

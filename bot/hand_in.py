@@ -18,8 +18,8 @@ from kernel_manager.files.store import FileStore
 
 logger = logging.getLogger(__name__)
 
-#: Megabytes of a file that is run as code.
-_MAX_CODE_MB = 1
+#: Bytes of an attached file that is run as a cell.
+MAX_SCRIPT = 200_000
 
 #: Downloads a message's attachments; see :func:`~bot.attachments.download_attachments_batch`.
 Download = Callable[[Sequence[dict[str, Any]], Path, float], Awaitable[list[dict[str, Any]]]]
@@ -47,23 +47,6 @@ class HandIn:
         finally:
             await asyncio.to_thread(cleanup_attachment_files, got)
 
-    async def read_code(self, item: dict[str, Any]) -> str:
-        """Return the text of an attachment that is code. Raises UsageError."""
-        (got,) = await self.download([item], self.folder, _MAX_CODE_MB)
-        try:
-            if not got["downloaded"]:
-                raise UsageError(f"{item['filename']} was not taken: {got.get('error', 'it is no file')}")
-            content = await asyncio.to_thread(Path(got["local_path"]).read_bytes)
-        finally:
-            await asyncio.to_thread(cleanup_attachment_files, [got])
-        try:
-            text = content.decode("utf-8-sig")
-        except UnicodeDecodeError as exc:
-            raise UsageError(f"{item['filename']} is no UTF-8 text; save it as that and send it again") from exc
-        if not text.strip():
-            raise UsageError(f"{item['filename']} is empty")
-        return text
-
     async def _store(self, user_id: str, item: dict[str, Any]) -> Attachment:
         name, url = str(item["filename"]), str(item["url"])
         if not item["downloaded"]:
@@ -79,6 +62,30 @@ class HandIn:
         """Remove downloads that an earlier process left behind; return how many."""
         left = list(self.folder.glob("*")) if self.folder.is_dir() else []
         return cleanup_attachment_files({"local_path": str(path)} for path in left)
+
+
+async def scripts_of(files: Sequence[Attachment]) -> list[str]:
+    """Return the code of attached Python files; other files beside them are data.
+
+    Raises UsageError if there is none, or for one that is too long.
+    """
+    there = [file for file in files if file.path is not None]
+    scripts = [file for file in there if file.name.lower().endswith(".py")] or there
+    return [await asyncio.to_thread(_script, file) for file in scripts]
+
+
+def _script(file: Attachment) -> str:
+    assert file.path is not None
+    if file.path.suffix.lower() not in (".py", ".txt"):
+        raise UsageError(f"{file.name} is no Python file: attach a .py file to run it")
+    try:
+        with file.path.open("rb") as stream:
+            content = stream.read(MAX_SCRIPT + 1)
+    except OSError as exc:
+        raise UsageError(f"{file.name} cannot be read ({exc.strerror}); attach it again") from exc
+    if len(content) > MAX_SCRIPT:
+        raise UsageError(f"{file.name} has more than {MAX_SCRIPT // 1000} kB: load_file opens it, but it is not run as a cell")
+    return content.decode("utf-8-sig", "replace")
 
 
 def described(attachment: discord.Attachment) -> dict[str, Any]:

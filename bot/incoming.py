@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Sequence
 from typing import Any
 
 import discord
 
 from bot.conversation import Incoming
-from bot.hand_in import HandIn, described
+from bot.hand_in import described
 from bot.message_code import code_to_run, is_run
 from kernel_manager.errors import UsageError
 
 #: Attachments of one message, those of a message that it forwards or answers included.
 _MAX_ATTACHMENTS = 20
-_CODE_NAMES = (".py", ".ipy")
 NO_CODE = "send the code behind `!run`, in a code block or as a .py file"
 
 
@@ -45,25 +43,18 @@ def known(file: discord.Attachment) -> dict[str, Any]:
     return {**described(file), "id": file.id}
 
 
-async def incoming_of(message: discord.Message, bot_id: int, hand_in: HandIn, *, model: bool) -> Incoming | None:
-    """Return what a message says and brings along; None if that is nothing. Raises UsageError for code that cannot be read."""
+async def incoming_of(message: discord.Message, bot_id: int, *, model: bool) -> Incoming | None:
+    """Return what a message says and brings along; None if that is nothing. Raises UsageError for `!run` without code."""
     text = words_of(message, bot_id)
     files = await attachments_of(message)
     cells = code_to_run(text, model=model)
-    if is_run(text) and not cells:
-        cells, files = await code_in(files, hand_in)
-        if not cells:
-            raise UsageError(NO_CODE)
+    scripts = is_run(text) and not cells
+    if scripts and not files:
+        raise UsageError(NO_CODE)
     if not text and not files:
         return None
     author = message.author
-    return Incoming(author.display_name, text, cells, tuple(files), message.created_at, author.id, message.id)
-
-
-async def code_in(files: Sequence[dict[str, Any]], hand_in: HandIn) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
-    """Return the texts of the files that are code, a cell each, and the other files. Raises UsageError."""
-    code = [item for item in files if str(item["filename"]).lower().endswith(_CODE_NAMES)]
-    return tuple([await hand_in.read_code(item) for item in code]), [item for item in files if item not in code]
+    return Incoming(author.display_name, text, cells, tuple(files), message.created_at, scripts, author.id, message.id)
 
 
 async def _answered(message: discord.Message) -> discord.Message | None:

@@ -30,7 +30,7 @@ class TakenFile:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A thread or direct messages; ``resets`` counts how often its session began anew.
+    """A thread or direct messages; ``resets`` counts how often its session began anew, ``earlier`` are sessions before that.
 
     ``guild_id`` is None for direct messages. ``everyone`` and ``members`` are who may run here besides the owner, ``files``
     what came in here. ``handled`` is the last message that a turn was begun for. ``ended_at`` is when the thread was found to
@@ -41,6 +41,7 @@ class Place:
     owner_id: int
     base: str
     resets: int = 0
+    earlier: tuple[str, ...] = ()
     guild_id: int | None = None
     title: str = ""
     everyone: bool = False
@@ -57,7 +58,7 @@ class Place:
     @property
     def session_ids(self) -> list[str]:
         """All sessions that went on here, the first one first."""
-        return [self.base if number == 0 else f"{self.base}-{number}" for number in range(self.resets + 1)]
+        return [*self.earlier, *(f"{self.base}-{number}" if number else self.base for number in range(self.resets + 1))]
 
     @property
     def user_id(self) -> str:
@@ -144,6 +145,14 @@ class Places:
             members = tuple(member for member in place.members if member != user_id)
             await self.change(place, files=files, members=members)
 
+    async def move(self, place: Place, session_id: str) -> Place:
+        """Have another session of its owner's go on at a place and return it."""
+
+        def moved(current: Place) -> Place:
+            return replace(current, base=session_id, resets=0, earlier=tuple(current.session_ids))
+
+        return await self.update(place, moved)
+
     async def forget(self, channel_id: int) -> None:
         """A channel is no place any more; its sessions stay."""
         self._known.pop(channel_id, None)
@@ -163,7 +172,7 @@ def _key(channel_id: int) -> str:
 def _written(place: Place) -> dict[str, Any]:
     ended = None if place.ended_at is None else place.ended_at.isoformat()
     files = [[file.user_id, file.file_id, file.attachment_id] for file in place.files]
-    return {**asdict(place), "members": list(place.members), "files": files, "ended_at": ended}
+    return {**asdict(place), "members": list(place.members), "earlier": list(place.earlier), "files": files, "ended_at": ended}
 
 
 def _read(value: Any) -> Place:
@@ -173,6 +182,7 @@ def _read(value: Any) -> Place:
         owner_id=int(value["owner_id"]),
         base=str(value["base"]),
         resets=int(value["resets"]),
+        earlier=tuple(str(session) for session in value.get("earlier") or ()),
         guild_id=None if guild is None else int(guild),
         title=str(value.get("title") or ""),
         everyone=bool(value.get("everyone")),

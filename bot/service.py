@@ -114,6 +114,14 @@ class Service:
         await (await self.session_of(place)).stop()
         return await self.places.begin_anew(place)
 
+    async def move(self, place: Place, session_id: str) -> Place:
+        """Stop what runs at a place and have another session of its owner's go on there."""
+        if (conversation := self._conversations.pop(place.channel_id, None)) is not None:
+            conversation.stop()
+            await conversation.wait()
+        await (await self.session_of(place)).stop()
+        return await self.places.move(place, session_id)
+
     async def end(self, channel_id: int) -> None:
         """A channel is gone: end its kernel. Its sessions can still be exported for ENDED_SESSION_DAYS."""
         place = await self.places.find(channel_id)

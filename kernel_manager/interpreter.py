@@ -94,6 +94,10 @@ class Interpreter:
         """The sessions that this process uses now, without a look at the disk."""
         return self._manager.here
 
+    async def has_room(self, user_id: str | int) -> bool:
+        """Whether a user can have one more kernel now without another one ending for it."""
+        return await asyncio.to_thread(self._pool.has_room, check_id(user_id, "the user id"))
+
     async def remove_session(self, user_id: str | int, session_id: str) -> None:
         """End a session's kernel and delete everything of it; files that were handed in stay.
 

@@ -13,6 +13,7 @@ from kernel_manager.packages.environments import MANIFEST, Environment, Environm
 from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.names import folder_name
 from kernel_manager.sessions.places import DataFolder
+from notebooks_export.code import mentions_listing
 from notebooks_export.data_files import data_files
 from notebooks_export.requirements import KERNEL, installed_in, modules_to_open, requirements_of
 from notebooks_export.surroundings import Installed, Surroundings
@@ -31,6 +32,8 @@ def gather(
     installed = installed_in([*package_folders, *own, *_site_packages(root)]) if root else Installed()
     data = data_files(history.cells, _shelf(history, settings), workspace)
     loaded = modules_to_open([*(load.name for load in data.loads), *(file.name for file in data.found if file.file_id)])
+    if any(mentions_listing(cell.code) for cell in history.cells):
+        loaded.add("pandas")
     kernel = installed.named(KERNEL)
     return Surroundings(
         python_version=_python_version(root) if root else None,

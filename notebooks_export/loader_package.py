@@ -2,7 +2,8 @@
 
 Which functions are needed is seen, not guessed: the kernel opens the bundle's files and tells what ran
 (:data:`TRACE`). Modules of which something ran stay whole. Of the others only what those refer to stays: constants,
-classes and functions that they call; functions that they merely name (in a table of loaders) become stubs that say so.
+classes and functions that they call; functions that they merely name (in a table of loaders) become stubs that say so. A module
+that does more than define stays whole, too.
 If the sources are ever written in a way that this does not understand, the whole of them goes into the bundle.
 """
 
@@ -19,6 +20,7 @@ from pathlib import PurePosixPath
 #: The package in a bundle.
 PACKAGE = "threadbook_load_file"
 _ROOT = "load_file.py"
+_ALWAYS = frozenset({_ROOT, "file_index.py"})
 _LOADERS = "loaders"
 _MAX_DATA = 200_000
 
@@ -80,13 +82,16 @@ _INIT = '''\
 
 from pathlib import Path
 
+from .file_index import FilesTable
 from .load_file import make_load_file
 
-FILES = Path(__file__).resolve().parent.parent / "files"
+_FOLDER = Path(__file__).resolve().parent.parent / "files"
+FILES = FilesTable(str(_FOLDER))
+list_files = FILES.list_files
 #: Files that are not in the bundle, and why.
 LEFT_OUT = {left_out}
 
-_load_file = make_load_file(str(FILES))
+_load_file = make_load_file(str(_FOLDER))
 
 
 def load_file(name, *, as_=None, **options):
@@ -96,7 +101,7 @@ def load_file(name, *, as_=None, **options):
         why = LEFT_OUT.get(str(name))
         if why is None:
             raise
-        raise FileNotFoundError(f"{name} is not in this bundle: {why}. Put it into the folder {FILES}.") from None
+        raise FileNotFoundError(f"{name} is not in this bundle: {why}. Put it into the folder {_FOLDER}.") from None
     except ModuleNotFoundError as exc:
         if not (exc.name or "").startswith(__name__):
             raise
@@ -200,7 +205,7 @@ class _Pruning:
     def __init__(self, found: Mapping[str, str], ran: Mapping[str, Collection[str]]) -> None:
         self._found = found
         self._trees = {path: ast.parse(text) for path, text in found.items() if path.endswith(".py")}
-        self._used = {path for path in self._trees if ran.get(path) or path == _ROOT or path.endswith("__init__.py")}
+        self._used = {path for path in self._trees if ran.get(path) or path in _ALWAYS or path.endswith("__init__.py")}
         self._parts: dict[str, _Module] = {}
 
     def run(self) -> dict[str, str]:
@@ -233,6 +238,10 @@ class _Pruning:
                     self._need(module, alias.name, called=(alias.asname or alias.name) in called)
 
     def _need(self, path: str, name: str, *, called: bool) -> None:
+        if any(map(_acts, self._trees[path].body)):
+            self._used.add(path)
+            self._parts.pop(path, None)
+            return
         part = self._parts.setdefault(path, _Module(path, self._found[path], self._trees[path]))
         if name in part.whole:
             return
@@ -266,6 +275,22 @@ class _Pruning:
                             self._parts.pop(whole, None)
                         elif module in self._trees and module not in self._used:
                             self._need(module, alias.name, called=called)
+
+
+def _acts(statement: ast.stmt) -> bool:
+    """Whether a statement of a module may change what another one defined (a loop that fills a table), so that none can go."""
+    match statement:
+        case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return False
+        case ast.Assign(targets=targets):
+            return not all(isinstance(target, ast.Name | ast.Tuple) for target in targets)
+        case ast.AnnAssign():
+            return False
+        case ast.Expr(value=ast.Constant()):
+            return False
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return False
+    return True
 
 
 def _whole_modules(path: str, tree: ast.Module) -> Iterator[str]:

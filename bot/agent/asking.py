@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bot.agent.assistant import Assistant
-from bot.agent.budget import fixed_tokens, request_tokens, text_tokens
+from bot.agent.budget import Read, fixed_tokens, least_tokens, request_tokens, text_tokens
 from bot.agent.context import fit, without_figures
 from bot.agent.errors import BrokenStreamError, ContextTooLongError, ModelError, NoVisionError
 from bot.agent.events import AgentEvent, TextDelta, TextWithdrawn, Warned
@@ -46,6 +46,7 @@ class Asking:
         self._model = assistant.model or agent.options.model
         self._instructions: str | None = None
         self._warned_of_cut = False
+        self._read: Read | None = None
         self._open: ModelRequest | None = None
         self._tokens = TokenUsage()
         self.requests = 0
@@ -159,8 +160,9 @@ class Asking:
             self._tokens += self._estimated(request, reply.text)
             return
         self._tokens += reply.usage
-        if self._agent.calibration.learn(self._origin, request, reply.usage.input):
+        if self._agent.calibration.learn(self._origin, request, reply.usage.input, self._read):
             self._warn_of_cut(request_tokens(request), reply.usage.input)
+        self._read = Read(least_tokens(request), reply.usage.input)
 
     def _warn_of_cut(self, estimated: float, reported: int) -> None:
         if self._warned_of_cut:

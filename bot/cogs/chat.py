@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 SPOKEN: Final = (discord.MessageType.default, discord.MessageType.reply)
 NOT_YOURS = "This session is somebody else's: its owner can `/share` it. Mention me in a channel to have one of your own."
+SECRET = "That is a secret: delete your message, press **Answer** and enter it there. I did not take it."
 FULL = "Too much is queued here; wait for the turn that runs, or stop it."
 
 
@@ -123,14 +124,18 @@ class Chat(Gated, name="Threadbook chat"):
         asked = message.reference.message_id if message.reference is not None else None
         if asked is None or not conversation.is_question(asked):
             return False
-        answered = conversation.answer(words_of(message, self._bot.user.id))
+        if conversation.question is not None and conversation.question.password:
+            await _reply(message, SECRET)
+            answered = True
+        else:
+            answered = conversation.answer(words_of(message, self._bot.user.id))
         if answered:
             await self._service.places.note_handled(conversation.place, [message.id])
         return answered
 
     async def _incoming(self, message: discord.Message) -> Incoming | None:
         assert self._bot.user is not None
-        return await incoming_of(message, self._bot.user.id, self._service.hand_in, model=self._service.agent is not None)
+        return await incoming_of(message, self._bot.user.id, model=self._service.agent is not None)
 
     # --- edited messages ------------------------------------------------------------------------------------------
 

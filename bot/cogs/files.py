@@ -11,13 +11,15 @@ import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.agent.pictures import MIMES
 from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
 from bot.cogs.places import place_of
 from bot.conversation import FILE_LIMIT
 from bot.markdown import head, size, verbatim
-from bot.previews import preview_of
+from bot.preview import previews
 from bot.rendering import MESSAGE_LIMIT
+from bot.upload_reply import expiry
 from kernel_manager import UserFile
 from kernel_manager.errors import UsageError
 from kernel_manager.execution.artifacts import ArtifactLimits, Snapshot, changed
@@ -26,6 +28,7 @@ _MAX_CHOICES = 25
 _MAX_CHOICE = 100
 _MAX_WRITTEN = 500
 _MAX_BYTES = 1 << 40
+_NOT_NOW = "I cannot look into it now, because kernels of yours are busy: try again in a while."
 Name = app_commands.Range[str, 1, 250]
 
 
@@ -48,9 +51,12 @@ class FilesCog(Gated, commands.GroupCog, group_name="files", group_description="
             await self.allow(interaction)
             found = await self._service.interpreter.files.find(interaction.user.id, file)
             limit = interaction.guild.filesize_limit if interaction.guild is not None else FILE_LIMIT
-            shown = await preview_of(found, limit)
-            more = {"file": discord.File(io.BytesIO(shown.picture), found.filename)} if shown.picture is not None else {}
-            await answer(interaction, f"{_line(found)}\n{shown.text}", **more)
+            text = (await previews(self._service.interpreter, found.user_id, [found.file_id])).get(found.file_id, _NOT_NOW)
+            more: dict[str, Any] = {}
+            if found.file_type in MIMES and found.size <= limit:
+                content = await asyncio.to_thread(found.path.read_bytes)
+                more = {"file": discord.File(io.BytesIO(content), found.filename)}
+            await answer(interaction, head(f"{_line(found)}\n{text}", MESSAGE_LIMIT), **more)
 
     @app_commands.command(description="Delete a file")
     @app_commands.describe(file="Its name or id")
@@ -69,7 +75,7 @@ class FilesCog(Gated, commands.GroupCog, group_name="files", group_description="
         async with deferred(interaction):
             await self.allow(interaction)
             extended = await self._service.interpreter.files.extend(interaction.user.id, file)
-            await answer(interaction, f"{verbatim(extended.filename)} {_expiry(extended)}.")
+            await answer(interaction, f"{verbatim(extended.filename)} {expiry(extended)}.")
 
     @app_commands.command(description="Make a file that the code of this session wrote a file of yours")
     @app_commands.describe(file="Its name, as the code wrote it")
@@ -81,9 +87,7 @@ class FilesCog(Gated, commands.GroupCog, group_name="files", group_description="
             files = self._service.interpreter.files
             added = await files.keep(place.user_id, place.session_id, file, owner=interaction.user.id)
             gone = "".join(f"\n-# {verbatim(old.filename)} went to make room" for old in added.removed[:10])
-            await answer(
-                interaction, f"{verbatim(added.file.filename)} is yours: it {_expiry(added.file)}.{gone}"[:MESSAGE_LIMIT]
-            )
+            await answer(interaction, f"{verbatim(added.file.filename)} is yours: it {expiry(added.file)}.{gone}"[:MESSAGE_LIMIT])
 
     @keep.autocomplete("file")
     async def _written(self, interaction: discord.Interaction[Any], current: str) -> list[app_commands.Choice[str]]:
@@ -127,8 +131,4 @@ def written_files(workspace: Path) -> list[str]:
 
 def _line(file: UserFile) -> str:
     kind = verbatim(file.file_type, 60)
-    return f"`{file.file_id}` {verbatim(file.filename, 100)} · {kind} · {file.size:,} bytes · {_expiry(file)}"
-
-
-def _expiry(file: UserFile) -> str:
-    return "never expires" if file.expires_at is None else f"expires <t:{int(file.expires_at.timestamp())}:R>"
+    return f"`{file.file_id}` {verbatim(file.filename, 100)} · {kind} · {file.size:,} bytes · {expiry(file)}"

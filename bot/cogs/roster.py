@@ -1,11 +1,8 @@
-"""Everything that a bot has of ours, by itself or inside somebody else's: the cogs, and the buttons that outlive a restart."""
+"""The cogs that a bot has of ours, by itself or inside somebody else's."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from discord.ext import commands
-from discord.ui import DynamicItem
 
 from bot.cogs.account import Account
 from bot.cogs.admin import Admin
@@ -20,10 +17,6 @@ from bot.cogs.sessions import Sessions
 from bot.cogs.share import Share
 from bot.cogs.turns import Turns
 from bot.service import Service
-from bot.views.buttons import TurnButton
-from bot.views.offers import OfferButton
-
-DYNAMIC_ITEMS: tuple[type[DynamicItem[Any]], ...] = (TurnButton, OfferButton)
 
 
 def make_cogs(bot: commands.Bot | commands.AutoShardedBot, service: Service) -> list[commands.Cog]:

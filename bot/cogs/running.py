@@ -11,7 +11,7 @@ from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
 from bot.cogs.places import asker_of, found_place, own_place_of
 from bot.conversation import NO_MODEL, Incoming
-from bot.incoming import code_in, known
+from bot.incoming import known
 from bot.markdown import harmless, head
 from bot.message_code import code_blocks
 from bot.opening_threads import adopted, new_thread, title_of
@@ -59,13 +59,11 @@ class Running(Gated, name="Threadbook running"):
         """Run a cell."""
         async with deferred(interaction):
             await self.allow(interaction)
-            files = [known(file)] if file is not None else []
-            cells, others = await code_in(files, self._service.hand_in)
-            if code is not None:
-                cells = (*(code_blocks(code) or (code,)), *cells)
-            if not cells:
+            if code is None and file is None:
                 raise UsageError("give code, or a .py file")
-            await self._begin(interaction, "", _incoming(interaction, "", cells, tuple(others)))
+            cells = () if code is None else code_blocks(code) or (code,)
+            files = () if file is None else (known(file),)
+            await self._begin(interaction, "", _incoming(interaction, "", cells, files, scripts=file is not None))
 
     async def _begin(self, interaction: discord.Interaction[Any], shown: str, incoming: Incoming) -> None:
         """Have something answered here, or in a new thread where there is none; what was asked is shown to all who can read."""
@@ -77,7 +75,7 @@ class Running(Gated, name="Threadbook running"):
         if not conversation.add(incoming):
             raise UsageError("too much is queued here; wait for the turn that runs, or stop it")
         elsewhere = place.channel_id != interaction.channel_id
-        await answer(interaction, f"In <#{place.channel_id}>." if elsewhere else "Running it." if incoming.code else "On it.")
+        await answer(interaction, f"In <#{place.channel_id}>." if elsewhere else "Running it." if incoming.direct else "On it.")
 
     async def _here(self, interaction: discord.Interaction[Any], title: str) -> tuple[Place, discord.abc.Messageable]:
         await self._service.gate.check(asker_of(interaction))
@@ -96,7 +94,12 @@ class Running(Gated, name="Threadbook running"):
 
 
 def _incoming(
-    interaction: discord.Interaction[Any], text: str, cells: tuple[str, ...] = (), files: tuple[dict[str, Any], ...] = ()
+    interaction: discord.Interaction[Any],
+    text: str,
+    cells: tuple[str, ...] = (),
+    files: tuple[dict[str, Any], ...] = (),
+    *,
+    scripts: bool = False,
 ) -> Incoming:
     user = interaction.user
-    return Incoming(user.display_name, text, cells, files, interaction.created_at, user.id)
+    return Incoming(user.display_name, text, cells, files, interaction.created_at, scripts, user.id)

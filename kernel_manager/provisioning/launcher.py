@@ -13,6 +13,8 @@ KERNELSIDE = Path(__file__).resolve().parent.parent / "kernelside"
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    # a chart of plotly's is its data and a page of 9 kB; its default is a page of 5 MB
+    "PLOTLY_RENDERER": "plotly_mimetype+notebook_connected",
     "PYTHONDONTWRITEBYTECODE": "1",
     "MALLOC_ARENA_MAX": "1",
     # OpenBLAS's idle threads spin for 2^26 processor cycles, about 25 ms of a core in every new kernel; 2^18 are enough

@@ -36,7 +36,7 @@ async def test_from_a_csv_to_a_figure_to_a_follow_up_to_a_notebook(open_stage: O
         assert figures == ["figure-1.png"]
         assert "I plot it." in all_text(messages)
         assert "Here it is." in text_of(messages[-1])
-        assert labels(messages[-1]) == ["Run again", "Show code", "Notebook", "Reset"]
+        assert labels(messages[-1]) == ["Run again", "Edit & run", "Show code", "Notebook", "Reset"]
         assert "diamonds.csv" in last_message(stage.model.requests[0])
 
         await ada.send(thread, "what is the mean?")

@@ -17,8 +17,8 @@ from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient
 
 from bot.agent.models.scripted import Reply, ScriptedClient
-from bot.cogs.roster import DYNAMIC_ITEMS
 from bot.embedding import configure, create_discord_cleanup_task, database_of, execute_code, get_interpreter_status
+from bot.views.buttons import DYNAMIC_ITEMS
 from kernel_manager import Settings, UsageError
 from kernel_manager.packages.environments import Environment
 from tests.bot.conftest import all_text, said, with_buttons

@@ -64,6 +64,7 @@ def test_what_the_bot_needs_is_in_the_link_that_invites_it() -> None:
     query = URL(invitation(7)).query
     assert (query["client_id"], query["scope"]) == ("7", "bot applications.commands")
     assert int(query["permissions"]) == NEEDED.value
+    assert f"permissions={NEEDED.value}`" in (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("command", [("-m", "bot"), ("-m", "threadbook", "bot")])

@@ -43,6 +43,7 @@ async def test_a_bundle_runs_in_an_environment_of_its_own_requirements_with_no_c
     session.say("user", "Ann", "What is in *sales.csv*?")
     await session.execute("df = load_file('sales.csv')\ndf", files=[sales])
     await session.execute("import matplotlib.pyplot as plt\ndf.plot(x='region', y='amount', kind='bar')\nplt.show()")
+    await session.execute("print(list(FILES))\nlist_files()")
     await session.execute("df['price']")
     installed = await session.execute(f"import {MODULE}\nprint({MODULE}.total(df.amount))")
     assert (installed.status, installed.installed_packages) == ("ok", [f"{PACKAGE}=={VERSION}"])
@@ -67,5 +68,5 @@ async def test_a_bundle_runs_in_an_environment_of_its_own_requirements_with_no_c
     ]
     python = environment_of(folder / "requirements.txt", tmp_path / "venv")
     ran = await run_elsewhere(nb, folder, python, monkeypatch)
-    assert len(code_cells(ran)) == 6
+    assert len(code_cells(ran)) == 7
     await assert_nothing_differs(nb, ran, session)

@@ -27,21 +27,18 @@ LIMIT_S = 10.0
 
 #: What opens with a package that is not in the base environment.
 ON_DEMAND = {"duckdb", "zarr", "jpeg xl", "jpeg xr"}
-#: Nothing but the program that owns the format writes it.
-WITHOUT_SAMPLE = {".sas7bdat"}
 
 #: Formats in which a part of a file cannot be told from a whole one: lines or frames without a count, a checksum or an end.
 CUT_OR_WHOLE = frozenset({
-    "table", "fixed width", "yaml", "ini", "properties", "toml", "text", "plain text", "json lines", "mailbox", "medline",
+    "table", "fixed width", "yaml", "ini", "properties", "toml", "text", "plain text", "web page", "json lines", "mailbox",
+    "medline",
     "endnote", "ris", "subtitles", "smiles", "fasta", "fastq", "genbank", "embl", "alignment", "bed", "bedgraph", "wig", "gff",
     "maf", "sam", "obj", "abaqus", "edge list", "adjacency list", "rdf", "wkt", "touchstone", "xyz", "calendar", "mail", "tar",
     "fits", "sound", "compressed sound", "video", "geojson lines", "mgf", "mol2", "phylip",
 })  # fmt: skip
 
 EXTENSIONS = sorted(extension for row in TYPES for extension in row.extensions if BY_EXTENSION[extension] is row)
-SAMPLED = [
-    extension for extension in EXTENSIONS if BY_EXTENSION[extension].name not in ON_DEMAND and extension not in WITHOUT_SAMPLE
-]
+SAMPLED = [extension for extension in EXTENSIONS if BY_EXTENSION[extension].name not in ON_DEMAND]
 
 
 @pytest.fixture(scope="module")
