@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Sequence
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from bot.agent.cells import CellRunner
@@ -15,6 +16,11 @@ from bot.agent.tools import EXECUTE
 from bot.agent.turn import STOPPED
 from kernel_manager.errors import ThreadbookError
 from kernel_manager.sessions.session import Session
+
+#: Writes down what a turn took.
+Charge = Callable[[TurnUsage], Awaitable[None]]
+
+logger = logging.getLogger(__name__)
 
 _BLIND = Eyes(vision=False, pixels=64, characters=500)
 
@@ -29,9 +35,13 @@ class DirectCell:
 
 
 class DirectTurn:
-    """Runs cells until one fails. :meth:`events` is iterated once; :meth:`stop` ends it, with its end as an event."""
+    """Runs cells until one fails. :meth:`events` is iterated once; :meth:`stop` ends it, with its end as an event.
 
-    def __init__(self, session: Session, cells: Sequence[DirectCell]) -> None:
+    ``charge`` is told what the turn took.
+    """
+
+    def __init__(self, session: Session, cells: Sequence[DirectCell], charge: Charge | None = None) -> None:
+        self._charge = charge
         self.cells = tuple(cells)
         self._queue: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         self._runner = CellRunner(session, _BLIND, self._emit)
@@ -47,7 +57,9 @@ class DirectTurn:
             while (event := await self._queue.get()) is not None:
                 yield event
             status, reason = self._end()
-            yield TurnEnded(status, "", TurnUsage(runs=self._runner.runs, seconds=self._runner.seconds), reason)
+            used = TurnUsage(runs=self._runner.runs, seconds=self._runner.seconds)
+            await self._write_usage(used)
+            yield TurnEnded(status, "", used, reason)
         finally:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -68,6 +80,14 @@ class DirectTurn:
         if isinstance(error, ThreadbookError):
             return "failed", str(error)
         raise error
+
+    async def _write_usage(self, used: TurnUsage) -> None:
+        if self._charge is None or not used.runs:
+            return
+        try:
+            await self._charge(used)
+        except ThreadbookError as exc:
+            logger.warning("the usage of a turn was not written down: %s", exc)
 
     def _emit(self, event: AgentEvent) -> None:
         if isinstance(event, CodeEnded):

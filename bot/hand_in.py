@@ -65,8 +65,13 @@ class HandIn:
 
 
 async def scripts_of(files: Sequence[Attachment]) -> list[str]:
-    """Return the code of attached Python files; raises UsageError for one that is none or too long."""
-    return [await asyncio.to_thread(_script, file) for file in files if file.path is not None]
+    """Return the code of attached Python files; other files beside them are data.
+
+    Raises UsageError if there is none, or for one that is too long.
+    """
+    there = [file for file in files if file.path is not None]
+    scripts = [file for file in there if file.name.lower().endswith(".py")] or there
+    return [await asyncio.to_thread(_script, file) for file in scripts]
 
 
 def _script(file: Attachment) -> str:

@@ -21,7 +21,7 @@ from kernel_manager.files.leases import Leases
 from kernel_manager.files.reconciler import Places
 from kernel_manager.files.store import FileStore
 from kernel_manager.files.user_file import FileLimits
-from kernel_manager.housekeeping import CleanupReport, Housekeeping
+from kernel_manager.housekeeping import CleanupReport, Housekeeping, refresh_selections
 from kernel_manager.packages.approved import ApprovedPackages
 from kernel_manager.packages.desk import PackageDesk
 from kernel_manager.packages.environments import Environments
@@ -66,6 +66,7 @@ class Interpreter:
         database: Database,
         housekeeping: Housekeeping,
         packages: PackageDesk,
+        data: DataFolder,
     ) -> None:
         self.settings = settings
         self.environments = environments
@@ -75,6 +76,7 @@ class Interpreter:
         self._manager = manager
         self._pool = pool
         self._housekeeping = housekeeping
+        self._data = data
 
     async def session(self, user_id: str | int, session_id: str = "default", *, create: bool = True) -> Session:
         """Return a user's session; it is made if it is new.
@@ -102,6 +104,10 @@ class Interpreter:
         Raises UnknownSessionError if there is none, StorageError if it cannot be deleted.
         """
         await self._manager.remove(user_id, session_id)
+
+    async def refresh_selections(self) -> None:
+        """Have sessions that see chosen files let go now of those that their owners removed. Raises StorageError."""
+        await asyncio.to_thread(refresh_selections, self._data)
 
     async def stop_all(self) -> int:
         """End every kernel and the zygote; return the number of kernels."""
@@ -202,7 +208,7 @@ async def open_interpreter(
             await stack.enter_async_context(rounds.running())
             renewal = Renewal(environments, packages, settings.environment_renewal_days, manager.quiet_for, clock)
             await stack.enter_async_context(renewal.running())
-        yield Interpreter(settings, manager, environments, pool, files, records, rounds, packages)
+        yield Interpreter(settings, manager, environments, pool, files, records, rounds, packages, data)
 
 
 def _database_of(settings: Settings, database: Any, clock: Callable[[], datetime]) -> Database:

@@ -30,8 +30,7 @@ def gather(
     root = _environment_root(history, Environments(settings.environments_path))
     own = _own_packages(settings.data_dir, history.user_id, root)
     installed = installed_in([*package_folders, *own, *_site_packages(root)]) if root else Installed()
-    shelf = DataFolder(settings.data_dir).files(history.user_id) if history.user_id else None
-    data = data_files(history.cells, shelf, workspace)
+    data = data_files(history.cells, _shelf(history, settings), workspace)
     loaded = modules_to_open([*(load.name for load in data.loads), *(file.name for file in data.found if file.file_id)])
     if any(mentions_listing(cell.code) for cell in history.cells):
         loaded.add("pandas")
@@ -45,6 +44,15 @@ def gather(
         loads=data.loads,
         installed=installed,
     )
+
+
+def _shelf(history: SessionHistory, settings: Settings) -> Path | None:
+    """The folder of the files that the session's code can load: nobody gets others by naming them in a cell."""
+    if not history.user_id:
+        return None
+    data = DataFolder(settings.data_dir)
+    session = data.session(history.user_id, history.session_id)
+    return session.files if session.selection.exists() else data.files(history.user_id)
 
 
 def _environment_root(history: SessionHistory, environments: Environments) -> Path | None:

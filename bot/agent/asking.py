@@ -124,7 +124,7 @@ class Asking:
                 timeout=options.timeout,
                 characters=options.output_characters,
                 vision=options.eyes(self._assistant).vision and self._origin not in self._agent.calibration.blind,
-                files=await self._agent.files_of(self._session.user_id),
+                files=await self._session.files(),
             )
             self._instructions = system_prompt(self._assistant.name, self._assistant.instructions, around)
         return self._instructions

@@ -105,7 +105,7 @@ async def keep(
     lines = []
     for file in files:
         try:
-            added = await service.interpreter.files.keep(place.user_id, session_id, file.filename)
+            added = await service.interpreter.files.keep(place.user_id, session_id, file.filename, owner=interaction.user.id)
         except ThreadbookError as exc:
             lines.append(f"⚠️ {verbatim(file.filename, 100)}: {verbatim(str(exc), 300)}")
             continue

@@ -12,7 +12,7 @@ from discord.ext import commands
 
 from bot.cogs import uploads
 from bot.cogs.errors import answer, explained
-from bot.cogs.places import place_of
+from bot.cogs.places import asker_of, check_owner, own_place_of, place_of
 from bot.cogs.takeaway import SEPARATOR, cells_of, keep, offer_to_keep, send_notebook, show_code, written_by
 from bot.conversation import Conversation, Incoming
 from bot.direct_turn import DirectCell
@@ -48,8 +48,10 @@ class Turns(commands.Cog, name=TURNS):
                 case "notebook" | "html" | "bundle":
                     await send_notebook(interaction, self._service, place, button.session_id, button.name)
                 case "reset":
+                    check_owner(place, interaction)
                     await self._ask_to_reset(interaction, place)
                 case "resetting":
+                    check_owner(place, interaction)
                     await interaction.response.defer()
                     await self._service.reset(place)
                     await interaction.edit_original_response(content=_BEGUN, view=None)
@@ -70,6 +72,7 @@ class Turns(commands.Cog, name=TURNS):
     async def file_pressed(self, interaction: discord.Interaction[Any], button: FileButton) -> None:
         """Carry out what a button below a file asks for."""
         async with explained(interaction):
+            await self._service.gate.check(asker_of(interaction))
             await uploads.file_pressed(interaction, self._service, button)
 
     async def run_notebook(self, interaction: discord.Interaction[Any], session_id: str, up_to: int | None) -> None:
@@ -88,7 +91,7 @@ class Turns(commands.Cog, name=TURNS):
     async def reset_command(self, interaction: discord.Interaction[Any]) -> None:
         """Reset, without asking: whoever types this means it."""
         async with explained(interaction):
-            place = await place_of(self._service, interaction)
+            place = await own_place_of(self._service, interaction)
             await interaction.response.defer(ephemeral=True, thinking=True)
             await self._service.reset(place)
             await answer(interaction, _BEGUN)
@@ -105,7 +108,7 @@ class Turns(commands.Cog, name=TURNS):
 
     async def _stop(self, interaction: discord.Interaction[Any]) -> None:
         conversation = self._conversation(interaction)
-        stopped = conversation is not None and conversation.stop()
+        stopped = conversation is not None and await conversation.withdraw()
         await answer(interaction, "Stopping." if stopped else "Nothing runs here.")
 
     async def _ask(self, interaction: discord.Interaction[Any]) -> None:

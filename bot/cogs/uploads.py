@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, Final
 
 import discord
 
 from bot.cogs.errors import answer
-from bot.cogs.places import place_of, thread_session
+from bot.cogs.places import place_of
 from bot.conversation import Incoming
 from bot.direct_turn import DirectCell
 from bot.markdown import verbatim
 from bot.opened_notebook import choices, notebook_panels
-from bot.places import Place
+from bot.opening_threads import adopted
+from bot.places import Place, thread_session
 from bot.service import Service
 from bot.upload_reply import expiry
 from bot.views.file_buttons import FileButton, notebook_layout
@@ -37,6 +39,7 @@ async def file_pressed(interaction: discord.Interaction[Any], service: Service, 
         case "delete":
             file = await service.interpreter.files.remove(interaction.user.id, button.file_id)
             await answer(interaction, f"{verbatim(file.filename)} is deleted.")
+            await service.interpreter.refresh_selections()  # sessions that others share with the user have it no more
         case "analyse":
             file = await service.interpreter.files.find(interaction.user.id, button.file_id)
             await _analyse(interaction, service, file)
@@ -64,7 +67,7 @@ async def queue(
     channel = interaction.channel
     if not isinstance(channel, discord.abc.Messageable):
         raise UsageError("nothing can run in this channel")
-    taken = service.conversation(place, channel).add(incoming)
+    taken = service.conversation(place, channel).add(replace(incoming, user_id=interaction.user.id))
     await answer(interaction, doing if taken else "Too much is queued here; wait for the turn that runs, or stop it.")
 
 
@@ -87,7 +90,7 @@ async def _open(interaction: discord.Interaction[Any], service: Service, file: U
             await thread.delete()
         raise
     if thread is not None:
-        await service.places.open(thread.id, interaction.user.id, session_id)
+        await adopted(service, thread, interaction.user.id)
     else:
         await service.move(await place_of(service, interaction), session_id)
     await _show(channel, imported, file.filename, session_id)

@@ -13,6 +13,7 @@ from bot.markdown import head
 from bot.posts import ButtonName
 from bot.views.file_buttons import FILE_ITEMS
 from bot.views.naming import MAX_CHOICES, TURNS
+from bot.views.offers import OfferButton
 
 if TYPE_CHECKING:
     from bot.cogs.turns import Turns
@@ -98,7 +99,7 @@ class KeepSelect(DynamicItem[Select[Any]], template=rf"threadbook:keeping:{_PLAC
 
 
 #: What a bot has to know so that the buttons of earlier processes work.
-DYNAMIC_ITEMS: tuple[type[DynamicItem[Any]], ...] = (TurnButton, KeepSelect, *FILE_ITEMS)
+DYNAMIC_ITEMS: tuple[type[DynamicItem[Any]], ...] = (TurnButton, KeepSelect, OfferButton, *FILE_ITEMS)
 
 
 def row_of(*items: DynamicItem[Any]) -> discord.ui.View:

@@ -30,12 +30,16 @@ _NO_THREADS = {
 
 @dataclass(frozen=True, slots=True)
 class KernelRequest:
-    """A kernel to start. ``user`` and ``session`` are the names of their folders; the kernel's folder exists already."""
+    """A kernel to start. ``user`` and ``session`` are the names of their folders; the kernel's folder exists already.
+
+    ``selected`` says that the kernel sees the files that were chosen for its session, not all of the user's.
+    """
 
     kernel_id: str
     user: str
     session: str
     idle_timeout: float
+    selected: bool = False
 
     def to_dict(self) -> dict[str, str | float]:
         """The fields by name."""

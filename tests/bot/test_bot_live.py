@@ -164,7 +164,7 @@ async def test_a_file_without_words_is_taken_and_shown(open_stage: OpenStage) ->
 async def test_commands_open_threads_and_say_where_they_belong(open_stage: OpenStage) -> None:
     async with open_stage(None) as stage:
         ada = stage.member()
-        refused = await ada.slash(stage.channel, "run", code="1")
+        refused = await ada.slash(stage.channel, "notebook")
         assert "mention me or use /new" in said(refused).content
         opened = await ada.slash(stage.channel, "new", name="mine")
         (thread,) = stage.channel.threads
