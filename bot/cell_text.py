@@ -1,22 +1,29 @@
-"""What a cell shows, as text for Discord: printed lines, tables, errors. Pure."""
+"""What a cell shows besides pictures, for Discord: printed lines, tables, errors, pages. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from bot.agent.marking import clip
 from bot.agent.pictures import picture_of
 from bot.agent.tracebacks import relevant
-from bot.markdown import fenced, plain
-from bot.tables import shown_table
+from bot.markdown import fenced, harmless, plain
+from bot.pages import page_of, words_of
+from bot.tables import ShownTable, shown_table
 from bot.uploads import Upload, of_bytes
 from kernel_manager.execution.result import Output
 
 #: Characters of one cell's output that stand in the message; what is longer goes along as a file.
 SHOWN = 1_400
-_KINDS = ("text/plain", "text/markdown", "text/latex", "application/json")
+SHOWN_OF_ERROR = 1_000
+_MAX_MARKDOWN = 1_000
+_MAX_JSON = 1_000_000
+_KINDS = ("text/plain", "text/markdown", "text/latex")
+_PLACEHOLDER = re.compile(r"<[\w.]+ object(?: at 0x[0-9a-fA-F]+)?>")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,25 +34,89 @@ class CellText:
     uploads: tuple[Upload, ...] = ()
 
 
-def cell_text(outputs: Sequence[Output], number: int) -> CellText:
-    """Return what the outputs of cell ``number`` show, pictures aside."""
-    texts: list[str] = []
-    uploads: list[Upload] = []
-    for output in outputs:
-        bundle = output.get("data")
-        table = shown_table(_joined(bundle.get("text/html"))) if isinstance(bundle, Mapping) else None
-        if table is not None:
-            texts.append(table.text)
-            if table.csv is not None:
-                uploads.append(of_bytes(f"table-{number}-{len(uploads) + 1}.csv", table.csv))
-        else:
-            texts.append(output_text(output).strip("\n"))
-    whole = "\n".join(text for text in texts if text.strip())
-    if not whole:
-        return CellText("", tuple(uploads))
-    if len(whole) > SHOWN:
-        uploads.append(of_bytes(f"output-{number}.txt", whole.encode()))
-    return CellText(fenced(clip(whole, SHOWN)), tuple(uploads))
+@dataclass
+class _Blocks:
+    """What is shown, in order: blocks of printed text, of Markdown, and errors."""
+
+    number: int
+    blocks: list[tuple[str, str]] = field(default_factory=list)
+    uploads: list[Upload] = field(default_factory=list)
+
+    def add(self, kind: str, text: str) -> None:
+        text = text.strip("\n")
+        if not text.strip():
+            return
+        if self.blocks and self.blocks[-1][0] == kind == "text":
+            text = f"{self.blocks.pop()[1]}\n{text}"
+        self.blocks.append((kind, text))
+
+    def attach(self, kind: str, suffix: str, content: bytes, description: str = "") -> str:
+        """Attach a file that goes along and return its name."""
+        count = sum(upload.filename.endswith(suffix) for upload in self.uploads)
+        name = f"{kind}-{self.number}{f'-{count + 1}' if count else ''}{suffix}"
+        self.uploads.append(of_bytes(name, content, description))
+        return name
+
+
+def cell_text(outputs: Sequence[Output], number: int, first: int = 0, *, ended: bool = True) -> CellText:
+    """Return what the outputs of cell ``number`` show from the one at ``first`` on, pictures aside.
+
+    When the cell has ``ended``, a text that was cut, here or in what stands before ``first``, goes along as a file, as a whole.
+    """
+    found = _Blocks(number)
+    for output in outputs[first:]:
+        _take(output, found)
+    texts = [(kind, text) for kind, text in found.blocks if kind != "error"]
+    errors = "\n".join(text for kind, text in found.blocks if kind == "error")
+    shown = [*_shown(texts), *([fenced(clip(errors, SHOWN_OF_ERROR))] if errors else [])]
+    before = _Blocks(number)
+    for output in outputs[:first] if ended else ():
+        _take(output, before)
+    if ended and (len(errors) > SHOWN_OF_ERROR or any(_length(part) > SHOWN for part in (before.blocks, texts))):
+        whole = "\n".join(text for _, text in [*before.blocks, *found.blocks])
+        found.uploads.append(of_bytes(f"output-{number}.txt", whole.encode("utf-8", "replace")))
+    return CellText("\n".join(shown), tuple(found.uploads))
+
+
+def _length(blocks: Sequence[tuple[str, str]]) -> int:
+    return sum(len(text) for _, text in blocks)
+
+
+def _shown(texts: Sequence[tuple[str, str]]) -> Iterator[str]:
+    if _length(texts) > SHOWN:
+        yield fenced(clip("\n".join(text for _, text in texts), SHOWN))
+        return
+    for kind, text in texts:
+        yield harmless(text) if kind == "markdown" else fenced(text)
+
+
+def _take(output: Output, found: _Blocks) -> None:
+    if output.get("output_type") in ("stream", "error"):
+        found.add("error" if output["output_type"] == "error" else "text", output_text(output))
+        return
+    bundle = output.get("data")
+    if not isinstance(bundle, Mapping) or picture_of(bundle, output.get("metadata")) is not None:
+        return
+    html = _joined(bundle.get("text/html"))
+    if (table := shown_table(html)) is not None:
+        _take_table(table, found)
+    elif (page := page_of(html)) is not None:
+        name = found.attach("page", ".html", page)
+        found.add("markdown", f"-# open {name} in a browser")
+    elif (markdown := _joined(bundle.get("text/markdown"))) and len(markdown) <= _MAX_MARKDOWN:
+        found.add("markdown", markdown)
+    else:
+        found.add("text", output_text(output))
+
+
+def _take_table(table: ShownTable, found: _Blocks) -> None:
+    found.add("text", table.text)
+    if table.png is not None:
+        found.attach("table", ".png", table.png, "a table; the CSV beside it has it as text")
+    if table.csv is not None:
+        name = found.attach("table", ".csv", table.csv)
+        if table.partial:
+            found.add("markdown", f"-# {name} has what is shown; ask for a file of the whole table")
 
 
 def output_text(output: Output) -> str:
@@ -59,7 +130,19 @@ def output_text(output: Output) -> str:
     bundle = output.get("data")
     if not isinstance(bundle, Mapping) or picture_of(bundle, output.get("metadata")) is not None:
         return ""
-    return next((plain(_joined(bundle[kind])) for kind in _KINDS if kind in bundle), "")
+    return plain(_bundle_text(bundle))
+
+
+def _bundle_text(bundle: Mapping[str, Any]) -> str:
+    texts = [_joined(bundle[kind]) for kind in _KINDS if kind in bundle]
+    readable = next((text for text in texts if not _PLACEHOLDER.fullmatch(text)), None)
+    if readable is not None:
+        return readable
+    if "text/html" in bundle:
+        return words_of(_joined(bundle["text/html"]))
+    if "application/json" in bundle:
+        return json.dumps(bundle["application/json"], ensure_ascii=False, indent=1)[:_MAX_JSON]
+    return texts[0] if texts else f"[{', '.join(sorted(map(str, bundle)))[:200]}: cannot be shown here]"
 
 
 def _joined(value: Any) -> str:

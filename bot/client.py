@@ -7,8 +7,9 @@ from typing import Any
 import discord
 from discord.ext import commands
 
-from bot.cogs.roster import DYNAMIC_ITEMS, make_cogs
+from bot.cogs.roster import make_cogs
 from bot.service import Service
+from bot.views.buttons import DYNAMIC_ITEMS
 
 
 def make_intents(*, message_content: bool = True) -> discord.Intents:

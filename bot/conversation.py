@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -16,18 +18,28 @@ from typing import TYPE_CHECKING, Any
 import discord
 
 from bot.agent.agent import Message
-from bot.agent.attachments import Attachment
+from bot.agent.attachments import Attachment, attached
+from bot.agent.events import InputWanted
 from bot.agent.turn import Turn
-from bot.direct_turn import DirectTurn
+from bot.agent.usage import KIND, Account
+from bot.direct_turn import DirectCell, DirectTurn
+from bot.failures import failure_line, noted_failure
+from bot.hand_in import scripts_of
 from bot.journal import LeftTurn
 from bot.live_view import LiveView
 from bot.logs import about
 from bot.markdown import verbatim
-from bot.places import Place
-from bot.rendering import ButtonName, TurnRendering
+from bot.places import Place, TakenFile
+from bot.posts import ButtonName
+from bot.preview import previews
+from bot.rendering import TurnRendering
+from bot.reopening import reopened
 from bot.resumed_turn import ResumedTurn
+from bot.upload_reply import replies
 from bot.views.buttons import TurnButton
-from kernel_manager.errors import ThreadbookError
+from bot.views.file_buttons import layout_of
+from kernel_manager.errors import DatabaseError, UsageError
+from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -39,25 +51,38 @@ NO_MODEL = "There is no language model here: send code in a ```py block, or behi
 #: Bytes of files in one request where Discord does not say.
 FILE_LIMIT = 10 * 2**20
 _MAX_QUEUED = 50
+_MAX_SEEN = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """What somebody sent. ``code`` are cells to run directly; without them the text is for the model."""
+    """What somebody sent. ``code`` are cells to run directly; without them the text is for the model.
+
+    With ``scripts``, the attachments themselves are to be run. ``user_id`` is who asks, and is charged; None is the place's
+    owner. ``message_id`` is the message that it was, if it was one.
+    """
 
     name: str
     text: str
-    code: tuple[str, ...] = ()
+    code: tuple[str | DirectCell, ...] = ()
     attachments: tuple[dict[str, Any], ...] = ()
     at: datetime | None = None
+    scripts: bool = False
+    user_id: int | None = None
+    message_id: int | None = None
+
+    @property
+    def direct(self) -> bool:
+        """Whether it is to be run, without the model."""
+        return bool(self.code) or self.scripts
 
 
 @dataclass(eq=False)
 class Conversation:
-    """See the module. ``place`` is whose session it is, ``channel`` where it is shown."""
+    """See the module. ``channel`` is where it is shown, ``_place`` whose session it was at first."""
 
     service: Service
-    place: Place
+    _place: Place
     channel: discord.abc.Messageable
     _queue: list[Incoming] = field(default_factory=list)
     _worker: asyncio.Task[None] | None = None
@@ -65,6 +90,12 @@ class Conversation:
     _view: LiveView | None = None
     _stopped: bool = False
     _left: LeftTurn | None = None
+    _seen: deque[int] = field(default_factory=lambda: deque(maxlen=_MAX_SEEN))
+
+    @property
+    def place(self) -> Place:
+        """Whose session it is now."""
+        return self.service.places.current(self._place)
 
     @property
     def busy(self) -> bool:
@@ -72,9 +103,13 @@ class Conversation:
         return self._worker is not None
 
     def add(self, incoming: Incoming) -> bool:
-        """Have something answered, now or after the turn that runs; return whether there was room for it."""
+        """Have something answered, now or after the turn that runs; return whether there was room for it.
+
+        Raises LimitError for somebody who asks for too much at once.
+        """
         if len(self._queue) >= _MAX_QUEUED:
             return False
+        self.service.gate.count(incoming.user_id or self.place.owner_id, self.place.guild_id)
         self._queue.append(incoming)
         self._begin()
         return True
@@ -88,8 +123,38 @@ class Conversation:
         if self._worker is None:
             self._worker = self.service.start(self._work(), f"conversation in {self.place.channel_id}")
 
+    def has_seen(self, message_id: int) -> bool:
+        """Whether a message was claimed lately."""
+        return message_id in self._seen
+
+    def claim(self, message_id: int) -> bool:
+        """Return whether a message is new; afterwards it is not: it may come from Discord and be found in the past at once."""
+        if message_id in self._seen:
+            return False
+        self._seen.append(message_id)
+        return True
+
+    def replace(self, incoming: Incoming) -> bool:
+        """Put something in the place of the same message, if that still waits; return whether it did."""
+        for number, waiting in enumerate(self._queue):
+            if waiting.message_id is not None and waiting.message_id == incoming.message_id:
+                self._queue[number] = incoming
+                return True
+        return False
+
+    async def withdraw(self) -> bool:
+        """Stop the turn that runs, as a person asks for it: what is queued needs no answer any more either."""
+        queued = [incoming.message_id for incoming in self._queue if incoming.message_id is not None]
+        stopped = self.stop()
+        if queued:
+            await self.service.places.note_handled(self.place, queued)
+        return stopped
+
     def stop(self) -> bool:
-        """Stop the turn that runs, and forget what is queued; return whether there was one."""
+        """Stop the turn that runs, and forget what is queued; return whether there was one.
+
+        What was queued is found again by the next process.
+        """
         self._queue.clear()
         self._stopped = self.busy
         if self._turn is not None:
@@ -101,15 +166,16 @@ class Conversation:
         if self._worker is not None:
             await asyncio.wait({self._worker})
 
-    def answer(self, text: str) -> bool:
-        """Answer what the code asks; return whether it asks anything."""
+    def answer(self, text: str, question: InputWanted | None = None) -> bool:
+        """Answer what the code asks, or nothing but ``question``; return whether it asks that."""
+        if question is not None and question is not self.question:
+            return False
         return self._view is not None and self.service.apart(self._view.answer, text)
 
     @property
-    def question(self) -> str | None:
+    def question(self) -> InputWanted | None:
         """What the code asks, None if it asks nothing."""
-        asked = self._view.question if self._view is not None else None
-        return None if asked is None else asked.prompt
+        return self._view.question if self._view is not None else None
 
     def is_question(self, message_id: int) -> bool:
         """Whether a message is of the turn whose code asks something."""
@@ -129,20 +195,27 @@ class Conversation:
 
     def _next_batch(self) -> list[Incoming]:
         """What is queued and of one kind: all that is for the model, or all that is code."""
-        direct = bool(self._queue[0].code)
-        number = next((n for n, incoming in enumerate(self._queue) if bool(incoming.code) != direct), len(self._queue))
+        direct = self._queue[0].direct
+        number = next((n for n, incoming in enumerate(self._queue) if incoming.direct != direct), len(self._queue))
         batch, self._queue[:] = self._queue[:number], self._queue[number:]
         return batch
 
     async def _carry_out(self, batch: Sequence[Incoming], left: LeftTurn | None = None) -> None:
         try:
+            await self._note_begin(batch)
             await (self._answer(batch) if left is None else self._show_left(left))
-        except ThreadbookError as exc:
+        except UsageError as exc:
             await self._tell(verbatim(str(exc), 1_500))
-        except Exception:  # whoever wrote gets an answer, whatever went wrong
-            number = secrets.token_hex(4)
-            logger.exception("error %s in the conversation in channel %s", number, self.place.channel_id)
-            await self._tell(f"Something went wrong; tell the operator error {number}.")
+        except Exception as exc:  # noqa: BLE001  (whoever wrote gets an answer, whatever went wrong)
+            await self._tell(failure_line(exc, noted_failure(exc, f"the conversation in channel {self.place.channel_id}")))
+
+    async def _note_begin(self, batch: Sequence[Incoming]) -> None:
+        """Remember what has been taken up, so that the next process does not do it again."""
+        messages = [incoming.message_id for incoming in batch if incoming.message_id is not None]
+        try:
+            await self.service.places.note_handled(self.place, messages)
+        except DatabaseError as exc:
+            logger.warning("a restart will not know what was answered in channel %s: %s", self.place.channel_id, exc)
 
     async def _tell(self, text: str) -> None:
         try:
@@ -151,33 +224,111 @@ class Conversation:
             logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 
     async def _answer(self, batch: Sequence[Incoming]) -> None:
-        session = await self.service.interpreter.session(self.place.user_id, self.place.session_id)
-        handed_in = [await self._hand_in(incoming) for incoming in batch]
+        session = await self.service.session_of(self.place)
+        self.channel = await reopened(self.channel)
+        handed_in = [await self._hand_in(session, incoming) for incoming in batch]
         if self._stopped:
             return
-        cells = [code for incoming in batch for code in incoming.code]
-        agent = self.service.agent
+        cells: list[str | DirectCell] = []
+        for incoming, files in zip(batch, handed_in, strict=True):
+            cells += [*incoming.code, *(await scripts_of(files) if incoming.scripts else ())]
+        account = self._account(batch, "run" if cells else KIND)
         if cells:
-            await self._show(session, DirectTurn(session, cells))
+            direct = [cell if isinstance(cell, DirectCell) else DirectCell(cell) for cell in cells]
+            await self._show(session, DirectTurn(session, direct, functools.partial(self.service.usage.charge, account)))
         elif not any(incoming.text for incoming in batch):
-            await self._tell("\n".join(line for files in handed_in for line in file_lines(files))[:2_000])
-        elif agent is None:
+            for user in account.users:
+                await self._show_files(
+                    user,
+                    [file for one, files in zip(batch, handed_in, strict=True) for file in files if self._asker(one) == user],
+                )
+        elif self.service.agent is None:
             await self._tell(NO_MODEL)
         else:
-            messages = [
-                Message(incoming.text, incoming.name, tuple(files), incoming.at)
-                for incoming, files in zip(batch, handed_in, strict=True)
-            ]
-            await self._show(session, await agent.turn(session, messages))
+            await self._ask(session, batch, handed_in, account)
 
-    async def _hand_in(self, incoming: Incoming) -> list[Attachment]:
+    async def _show_files(self, user: str, taken: Sequence[Attachment]) -> None:
+        """Show what came without words; what it holds follows, for looking into it takes a moment."""
+        ids = [file.file_id for file in taken if file.file_id is not None]
+        files = {file.file_id: file for file in await self.service.interpreter.files.list(user)}
+        known = [files[file_id] for file_id in ids if file_id in files]
+        nobody = discord.AllowedMentions.none()
+        try:
+            sent = [await self.channel.send(view=layout_of(reply), allowed_mentions=nobody) for reply in replies(known, {})]
+            found = await previews(self.service.interpreter, user, ids)
+            for message, reply in zip(sent, replies(known, found), strict=True):
+                if any(file.file_id in found for file in reply):
+                    await message.edit(view=layout_of(reply), allowed_mentions=nobody)
+        except discord.HTTPException as exc:
+            logger.warning("files in channel %s could not be shown: %s", self.place.channel_id, exc)
+
+    async def _ask(
+        self, session: Session, batch: Sequence[Incoming], handed_in: Sequence[list[Attachment]], account: Account
+    ) -> None:
+        agent = self.service.agent
+        assert agent is not None
+        refused = await self._refused(account.users) if len(account.users) > 1 else set()
+        messages = [
+            Message(incoming.text, incoming.name, tuple(files), incoming.at)
+            for incoming, files in zip(batch, handed_in, strict=True)
+            if self._asker(incoming) not in refused
+        ]
+        if messages:
+            payers = tuple(user for user in account.users if user not in refused)
+            await self._show(session, await agent.turn(session, messages, account=Account(payers, account.kind)))
+
+    async def _refused(self, users: Sequence[str]) -> set[str]:
+        """Those of several whose day is used up; each is told, and the others are answered."""
+        agent = self.service.agent
+        assert agent is not None
+        refused = {user: refusal for user in users if (refusal := await agent.usage.refusal(user)) is not None}
+        for user, refusal in refused.items():
+            await self._tell(f"<@{user}> {refusal}")
+        return set(refused)
+
+    def _asker(self, incoming: Incoming) -> str:
+        return str(incoming.user_id or self.place.owner_id)
+
+    def _account(self, batch: Sequence[Incoming], kind: str) -> Account:
+        """Whoever asked is charged, under the server where it was."""
+        guild = self.place.guild_id
+        users = tuple(dict.fromkeys(map(self._asker, batch)))
+        return Account(users, kind if guild is None else f"{kind}@{guild}")
+
+    async def _hand_in(self, session: Session, incoming: Incoming) -> list[Attachment]:
+        """Take the attachments over: whoever sent them owns them, and this session sees them."""
         if not incoming.attachments:
             return []
-        files = await self.service.hand_in.take(self.place.user_id, incoming.attachments)
-        for file in files:
+        user = self._asker(incoming)
+        known = {file.attachment_id: file for file in self.place.files if file.user_id == user and file.attachment_id}
+        files: list[Attachment] = []
+        wanted: list[dict[str, Any]] = []
+        for item in incoming.attachments:
+            again = await self._taken_before(known.get(int(item.get("id") or 0)), str(item["url"]))
+            if again is not None:
+                files.append(again)
+            else:
+                wanted.append(item)
+        new = await self.service.hand_in.take(user, wanted) if wanted else []
+        taken = [
+            TakenFile(user, file.file_id, int(item.get("id") or 0))
+            for item, file in zip(wanted, new, strict=True)
+            if file.file_id is not None
+        ]
+        if taken:
+            await self.service.places.note_files(self.place, taken)
+            await session.add_files([file.ref for file in taken])
+        for file in new:
             if file.failure is not None:
                 await self._tell(f"⚠️ {verbatim(file.name, 100)} was not taken: {verbatim(file.failure, 300)}")
-        return files
+        return [*files, *new]
+
+    async def _taken_before(self, known: TakenFile | None, url: str) -> Attachment | None:
+        """An attachment that came in already, such as that of a message that is replied to."""
+        if known is None:
+            return None
+        found = await self.service.interpreter.files.pick([known.ref])
+        return attached(found[0], url) if found else None
 
     async def _show_left(self, left: LeftTurn) -> None:
         session = await self.service.interpreter.session(left.user_id, left.session_id)
@@ -187,7 +338,7 @@ class Conversation:
         """Show a turn until its end. ``begun`` are the entries and cells that the history had before it, if not those of now."""
         if begun is None:
             history = await asyncio.to_thread(session.read_history)
-            begun = len(history.entries), len(history.cells)
+            begun = len(history.entries), _first_cell(turn, history)
         fields = {"user": session.user_id, "session": session.session_id, "turn": secrets.token_hex(4)}
         journal = self.service.journal
         with about(**fields):
@@ -195,14 +346,15 @@ class Conversation:
                 await self._follow(session, turn, begun[1])
 
     async def _follow(self, session: Session, turn: Turn | DirectTurn | ResumedTurn, first: int) -> None:
-        rendering = TurnRendering(_file_limit(self.channel))
+        limit = _file_limit(self.channel)
+        rendering = TurnRendering(limit, planned=len(turn.cells) if isinstance(turn, DirectTurn) else 0)
 
         def make_buttons(names: Sequence[ButtonName]) -> list[TurnButton]:
             return [TurnButton(name, session.session_id, first, rendering.cells) for name in names]
 
         workspace: Path = session.workspace
         self._turn = turn
-        self._view = LiveView(self.channel, rendering, make_buttons, workspace, self.service.edit_interval)
+        self._view = LiveView(self.channel, rendering, make_buttons, workspace, limit, self.service.edit_interval)
         if self._stopped:
             turn.stop()
         begun = time.monotonic()
@@ -230,14 +382,10 @@ class Conversation:
             logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 
 
-def file_lines(files: Sequence[Attachment]) -> list[str]:
-    """Return a line for each file that was taken, as its owner reads it."""
-    return [
-        f"📎 {verbatim(file.name, 100)} · `{file.file_id}` · {verbatim(file.file_type, 80)} · {file.size:,} bytes · "
-        f"`load_file({file.file_id!r})`"
-        for file in files
-        if file.file_id is not None
-    ] or ["Nothing was taken."]
+def _first_cell(turn: Turn | DirectTurn | ResumedTurn, history: SessionHistory) -> int:
+    """The number that the first cell of a turn will have in the history, counted from 0; an imported one has one already."""
+    ids = {cell.cell_id for cell in turn.cells} if isinstance(turn, DirectTurn) else set()
+    return next((number for number, cell in enumerate(history.cells) if cell.cell_id in ids), len(history.cells))
 
 
 def _file_limit(channel: discord.abc.Messageable) -> int:

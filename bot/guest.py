@@ -12,11 +12,12 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.agent.models.protocol import ModelClient
-from bot.cogs.roster import DYNAMIC_ITEMS, make_cogs
+from bot.cogs.roster import make_cogs
 from bot.group import GROUP
 from bot.hand_in import Download, download
 from bot.service import Service, open_service
 from bot.starting import check_sandbox
+from bot.views.buttons import DYNAMIC_ITEMS
 from kernel_manager import Database, Settings, open_interpreter
 from kernel_manager.database.opening import adopted
 from kernel_manager.errors import UsageError

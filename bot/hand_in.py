@@ -13,10 +13,13 @@ import discord
 
 from bot.agent.attachments import Attachment, attached
 from bot.attachments import cleanup_attachment_files, download_attachments_batch
-from kernel_manager.errors import ThreadbookError
+from kernel_manager.errors import ThreadbookError, UsageError
 from kernel_manager.files.store import FileStore
 
 logger = logging.getLogger(__name__)
+
+#: Bytes of an attached file that is run as a cell.
+MAX_SCRIPT = 200_000
 
 #: Downloads a message's attachments; see :func:`~bot.attachments.download_attachments_batch`.
 Download = Callable[[Sequence[dict[str, Any]], Path, float], Awaitable[list[dict[str, Any]]]]
@@ -54,6 +57,30 @@ class HandIn:
             logger.warning("an attachment was not stored: %s", exc)
             return _failed(item, str(exc))
         return attached(added.file, url)
+
+
+async def scripts_of(files: Sequence[Attachment]) -> list[str]:
+    """Return the code of attached Python files; other files beside them are data.
+
+    Raises UsageError if there is none, or for one that is too long.
+    """
+    there = [file for file in files if file.path is not None]
+    scripts = [file for file in there if file.name.lower().endswith(".py")] or there
+    return [await asyncio.to_thread(_script, file) for file in scripts]
+
+
+def _script(file: Attachment) -> str:
+    assert file.path is not None
+    if file.path.suffix.lower() not in (".py", ".txt"):
+        raise UsageError(f"{file.name} is no Python file: attach a .py file to run it")
+    try:
+        with file.path.open("rb") as stream:
+            content = stream.read(MAX_SCRIPT + 1)
+    except OSError as exc:
+        raise UsageError(f"{file.name} cannot be read ({exc.strerror}); attach it again") from exc
+    if len(content) > MAX_SCRIPT:
+        raise UsageError(f"{file.name} has more than {MAX_SCRIPT // 1000} kB: load_file opens it, but it is not run as a cell")
+    return content.decode("utf-8-sig", "replace")
 
 
 def described(attachment: discord.Attachment) -> dict[str, Any]:

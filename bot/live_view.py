@@ -6,23 +6,24 @@ One request at a time, edits at least :data:`EDIT_INTERVAL_S` apart, and the new
 from __future__ import annotations
 
 import asyncio
-import io
+import contextlib
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import discord
-from discord.ui import ActionRow, Item, LayoutView, TextDisplay
+from discord.ui import ActionRow, Item, LayoutView, TextDisplay, View
 
 from bot.agent.events import AgentEvent, CodeEnded, InputWanted, TurnEnded, Warned
-from bot.rendering import ButtonName, Files, Panel, Post, TurnRendering
+from bot.outbox import too_large
+from bot.posts import ButtonName, Files, Panel, Post
+from bot.rendering import TurnRendering
+from bot.sending import Sendable, TooLargeError, each_once, to_send
 from bot.uploads import Upload
-from kernel_manager.errors import UsageError
-from kernel_manager.files.inside import open_inside
 
 logger = logging.getLogger(__name__)
 
@@ -31,10 +32,12 @@ EDIT_INTERVAL_S = 1.5
 _LAST_TRIES = 22
 _LONGEST_DELAY = 32
 #: What Discord answers to files that it does not want.
-_REFUSED = frozenset({400, 413})
+_REFUSED = frozenset({400, 403, 413})
+_UNKNOWN_MESSAGE = 10008
 
-#: Makes the buttons of a panel.
+#: Makes the buttons of a message.
 MakeButtons = Callable[[Sequence[ButtonName]], Sequence[Item[Any]]]
+AnyView = TypeVar("AnyView", View, LayoutView)
 
 
 @dataclass
@@ -44,7 +47,10 @@ class _Sent:
 
 
 class LiveView:
-    """The messages of one turn. ``workspace`` is the folder that files of the code must lie in."""
+    """The messages of one turn. ``workspace`` is the folder that files of the code must lie in.
+
+    ``limit`` is how many bytes of files one request may carry, ``interval`` is in seconds.
+    """
 
     def __init__(
         self,
@@ -52,15 +58,19 @@ class LiveView:
         rendering: TurnRendering,
         make_buttons: MakeButtons,
         workspace: Path,
+        limit: int,
         interval: float = EDIT_INTERVAL_S,
     ) -> None:
         self._channel = channel
         self._rendering = rendering
         self._make_buttons = make_buttons
         self._workspace = workspace
+        self._limit = limit
         self._interval = interval
         self._sent: list[_Sent] = []
+        self._figures: set[str] = set()
         self._changed = asyncio.Event()
+        self._rendering_lock = asyncio.Lock()
         self._over = False
         self._lost = False
         self._nonce = _new_nonce()
@@ -81,13 +91,21 @@ class LiveView:
         try:
             async for event in events:
                 self._note_question(event)
-                self._rendering.take(event, datetime.now(UTC))
+                await self._take(event)
                 self._changed.set()
         finally:
             # not cancelled: a request under way may have arrived, and would be sent twice
             self._over = True
             self._changed.set()
             await keeping_up
+
+    async def _take(self, event: AgentEvent) -> None:
+        async with self._rendering_lock:
+            if isinstance(event, CodeEnded):
+                # megabytes of text to look through, tables to draw: not where everybody waits for it
+                await asyncio.to_thread(self._rendering.take, event, datetime.now(UTC))
+            else:
+                self._rendering.take(event, datetime.now(UTC))
 
     def _note_question(self, event: AgentEvent) -> None:
         match event:
@@ -102,14 +120,16 @@ class LiveView:
         if question is None:
             return False
         question.answer(text)
-        self._rendering.note_answer()
+        self._rendering.note_answer(text)
         self._changed.set()
         return True
+
+    # --- keeping up -----------------------------------------------------------------------------------------------
 
     async def _keep_up(self) -> None:
         tries = 0
         while not self._lost:
-            await self._changed.wait()
+            await self._wait()
             self._changed.clear()
             over = self._over
             try:
@@ -126,8 +146,18 @@ class LiveView:
                 return
             await asyncio.sleep(self._interval * min(2**tries, _LONGEST_DELAY))
 
+    async def _wait(self) -> None:
+        """Wait for a change, or until a figure has stood long enough to be posted."""
+        waits = self._rendering.waits
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(waits.total_seconds() if waits is not None else None):
+                await self._changed.wait()
+
     async def _update(self) -> None:
-        wanted = self._rendering.posts()
+        async with self._rendering_lock:
+            if self._rendering.waits is not None:
+                await asyncio.to_thread(self._rendering.settle, datetime.now(UTC))
+            wanted = self._rendering.posts()
         for number, post in enumerate(wanted):
             if number < len(self._sent) and not _can_become(self._sent[number].post, post):
                 await self._withdraw_from(number)
@@ -150,7 +180,22 @@ class LiveView:
         while len(self._sent) > number:
             sent = self._sent.pop()
             if sent.message is not None:
-                await sent.message.delete()
+                with contextlib.suppress(discord.NotFound):
+                    await sent.message.delete()
+
+    async def _edit(self, sent: _Sent, post: Post) -> None:
+        if isinstance(post, Panel) and sent.message is not None:
+            try:
+                await sent.message.edit(view=self._layout(post), allowed_mentions=discord.AllowedMentions.none())
+            except discord.NotFound as exc:
+                if exc.code != _UNKNOWN_MESSAGE:
+                    raise
+                # somebody deleted it: whoever asked gets the answer all the same
+                sent.message = await self._send(post)
+                self._nonce = _new_nonce()
+        sent.post = post
+
+    # --- requests -------------------------------------------------------------------------------------------------
 
     async def _send(self, post: Post) -> discord.Message | None:
         # with the same nonce, a retry after an error of Discord's posts nothing twice
@@ -158,46 +203,55 @@ class LiveView:
         nobody = discord.AllowedMentions.none()
         if isinstance(post, Panel):
             return await self._channel.send(view=self._layout(post), nonce=nonce, allowed_mentions=nobody)
-        files = [await asyncio.to_thread(self._file, upload) for upload in post.uploads]
-        found = [file for file in files if file is not None]
+        figures = set(self._figures)
+        found = each_once([await self._read(upload) for upload in post.uploads], figures)
         if not found:
             return None
+        more: dict[str, Any] = {"view": self._row(post.buttons)} if post.buttons else {}
         try:
-            return await self._channel.send(files=found, nonce=nonce, allowed_mentions=nobody)
+            message = await self._channel.send(files=found, nonce=nonce, allowed_mentions=nobody, **more)
         except discord.HTTPException as exc:
             if exc.status not in _REFUSED:
                 raise
             # sent again, they would be refused again, and nothing after them would ever show
             names = ", ".join(file.filename for file in found)
-            self._rendering.take(Warned(f"Discord did not take {names} ({exc.text})"), datetime.now(UTC))
-            self._changed.set()
+            allow = "; I need the permission to attach files here" if exc.status == 403 else ""
+            await self._warn(f"Discord did not take {names} ({exc.text}){allow}")
+            return None
+        self._figures = figures
+        return message
+
+    async def _read(self, upload: Upload) -> Sendable | None:
+        try:
+            return await asyncio.to_thread(to_send, upload, self._workspace)
+        except TooLargeError:
+            members = upload.content if isinstance(upload.content, tuple) else ()
+            await self._warn(f"even compressed, {too_large(members[0] if len(members) == 1 else upload, self._limit)}")
             return None
 
-    async def _edit(self, sent: _Sent, post: Post) -> None:
-        if isinstance(post, Panel) and sent.message is not None:
-            await sent.message.edit(view=self._layout(post), allowed_mentions=discord.AllowedMentions.none())
-        sent.post = post
+    async def _warn(self, text: str) -> None:
+        await self._take(Warned(text))
+        self._changed.set()
 
     def _layout(self, panel: Panel) -> LayoutView:
         view = LayoutView(timeout=None)
-        view.add_item(TextDisplay(panel.text))
+        for text in panel.texts:
+            view.add_item(TextDisplay(text))
         if panel.buttons:
             view.add_item(ActionRow(*self._make_buttons(panel.buttons)))
-        # dynamic items answer, on every message and after a restart: nothing is to be remembered for this one
-        view.stop()
-        return view
+        return _forgotten(view)
 
-    def _file(self, upload: Upload) -> discord.File | None:
-        if isinstance(upload.content, bytes):
-            return discord.File(io.BytesIO(upload.content), upload.filename, description=upload.description or None)
-        try:
-            name = upload.content.relative_to(self._workspace).as_posix()
-            with open_inside(self._workspace, name) as stream:
-                content = stream.read(upload.size + 1)
-        except (UsageError, ValueError, OSError) as exc:
-            logger.warning("a file that the code wrote was not sent: %s", exc)
-            return None
-        return discord.File(io.BytesIO(content[: upload.size]), upload.filename, description=upload.description or None)
+    def _row(self, buttons: Sequence[ButtonName]) -> View:
+        view = View(timeout=None)
+        for button in self._make_buttons(buttons):
+            view.add_item(button)
+        return _forgotten(view)
+
+
+def _forgotten(view: AnyView) -> AnyView:
+    """Dynamic items answer, on every message and after a restart: nothing is to be remembered for this one."""
+    view.stop()
+    return view
 
 
 def _new_nonce() -> str:

@@ -6,15 +6,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
-from typing import Literal
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from bot.agent.events import (
     AgentEvent,
     CodeEnded,
+    CodeRunning,
     CodeStarted,
     FigureShown,
     FileWritten,
@@ -29,94 +28,37 @@ from bot.agent.events import (
     TurnWaiting,
     Warned,
 )
-from bot.agent.pictures import picture_of
-from bot.cell_text import SHOWN, cell_text, output_text
-from bot.markdown import fenced, harmless, head, size, split_markdown, verbatim
-from bot.uploads import Upload, digest, of_bytes, of_picture, pack
-from kernel_manager.execution.events import (
-    DisplayUpdated,
-    OutputAdded,
-    OutputEvent,
-    OutputReplaced,
-    OutputsCleared,
-    StreamExtended,
-)
-from kernel_manager.execution.result import ExecutionResult, Output
+from bot.agent.pictures import MIMES, picture_of, saved_names
+from bot.cell_text import cell_text
+from bot.markdown import harmless, head, size, split_markdown, verbatim
+from bot.outbox import Outbox
+from bot.posts import MESSAGE_LIMIT, PANEL_LIMIT, ButtonName, Files, Panel, Post, posts_of
+from bot.running_cell import RunningCell
+from bot.uploads import of_bytes, of_file
+from kernel_manager.execution.result import ExecutionResult, Output, WrittenFile
 
-#: Characters of an ordinary message, and of a message of components (at most 40 of these; a panel has 8 at most).
-MESSAGE_LIMIT = 2_000
-PANEL_LIMIT = 4_000
+__all__ = ["MESSAGE_LIMIT", "PANEL_LIMIT", "ButtonName", "Files", "Panel", "Post", "TurnRendering"]
+
 #: Characters of one answer that stand in messages; a longer one goes along as a file.
 _ANSWER_SHOWN = 8_000
+_NAMED = 5
 _MARKS = {"ok": "✅", "error": "❌", "timeout": "⏱️", "interrupted": "⏹️", "died": "💥"}
 _WORDS = {"ok": "done", "error": "failed", "timeout": "out of time", "interrupted": "stopped", "died": "its kernel died"}
-
-ButtonName = Literal["stop", "answer", "again", "code", "notebook", "reset"]
-_AFTER: tuple[ButtonName, ...] = ("again", "code", "notebook", "reset")
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A message of text; ``buttons`` are the names of those below it."""
-
-    text: str
-    buttons: tuple[ButtonName, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Files:
-    """A message of files."""
-
-    uploads: tuple[Upload, ...]
-
-
-Post = Panel | Files
-
-
-@dataclass
-class _RunningCell:
-    number: int
-    code: str
-    since: datetime
-    outputs: dict[int, Output] = field(default_factory=dict)
-    installing: str = ""
-
-    def take(self, event: OutputEvent) -> None:
-        match event:
-            case OutputAdded(index=index, output=output) | OutputReplaced(index=index, output=output):
-                self.outputs[index] = dict(output)
-            case StreamExtended(index=index, text=text) if index in self.outputs:
-                output = self.outputs[index]
-                # its end is enough: the result has all of it
-                output["text"] = (str(output.get("text", "")) + text)[-4 * SHOWN :]
-            case OutputsCleared():
-                self.outputs.clear()
-            case DisplayUpdated() | StreamExtended():
-                pass
-
-    @property
-    def text(self) -> str:
-        state = self.installing or f"running since <t:{int(self.since.timestamp())}:R>"
-        return "\n".join([f"▶️ Cell {self.number} · {state}", *self.shown])
-
-    @property
-    def shown(self) -> list[str]:
-        """The end of what it printed so far, as a block; empty if that is nothing."""
-        text = "\n".join(text for output in self.outputs.values() if (text := output_text(output).strip("\n")))
-        return [fenced(text[-SHOWN:])] if text else []
+_AFTER: tuple[ButtonName, ...] = ("again", "edit", "code", "notebook", "reset")
 
 
 class TurnRendering:
-    """The messages of one turn. ``file_limit`` is how many bytes of files one request may carry."""
+    """The messages of one turn. ``file_limit`` is how many bytes of files one request may carry.
 
-    def __init__(self, file_limit: int) -> None:
-        self._file_limit = file_limit
+    ``planned`` is how many cells the turn is to run, if that is known.
+    """
+
+    def __init__(self, file_limit: int, planned: int = 0) -> None:
+        self._planned = planned
         self._parts: list[str | Files] = []
         self._text = ""
-        self._cell: _RunningCell | None = None
-        self._uploads: list[Upload] = []
-        self._posted: set[str] = set()
-        self._figures = 0
+        self._cell: RunningCell | None = None
+        self._outbox = Outbox(file_limit)
         self._cells = 0
         self._question: InputWanted | None = None
         self._waiting = False
@@ -135,21 +77,26 @@ class TurnRendering:
             case CodeStarted():
                 self._waiting = False
                 self._cells += 1
-                self._cell = _RunningCell(event.number, event.code, now)
+                self._cell = RunningCell(event.number, event.code)
             case CodeEnded():
                 self._end_cell(event.number, event.result)
             case FigureShown(data=data, description=description):
-                self._add_figure(data, description)
+                self._outbox.add_figure(data, description)
             case FileWritten(file=file):
-                self._add(Upload(Path(file.filename).name, Path(file.path), file.size))
+                self._outbox.add(of_file(file))
             case TurnEnded():
                 self._end(event)
+            case TurnWaiting() | CodeRunning() | PackagesInstalling():
+                self._take_state(event, now)
             case _:
-                self._take_remark(event)
+                self._take_remark(event, now)
 
-    def note_answer(self) -> None:
+    def note_answer(self, text: str) -> None:
         """The question of the code has its answer."""
-        self._question = None
+        question, self._question = self._question, None
+        if question is not None and self._cell is not None:
+            given = "••••" if question.password else verbatim(text, 200)
+            self._cell.answers.append(f"-# ⌨️ {verbatim(question.prompt, 200) or 'input'} → {given}")
 
     def _take_text(self, event: TextDelta | TextWithdrawn | TextEnded) -> None:
         self._waiting = False
@@ -162,22 +109,29 @@ class TurnRendering:
                 self._text = ""
                 self._say(text)
 
-    def _take_remark(self, event: AgentEvent) -> None:
+    def _take_remark(self, event: AgentEvent, now: datetime) -> None:
         match event:
-            case TurnWaiting():
-                self._waiting = True
             case InputWanted():
                 self._question = event
             case OutputShown(event=shown) if self._cell is not None:
-                self._cell.take(shown)
-            case PackagesInstalling(line=line) if self._cell is not None:
-                self._cell.installing = f"installing · {verbatim(line, 120)}"
+                self._cell.take(shown, now)
             case PackagesInstalled(names=names):
-                if self._cell is not None:
-                    self._cell.installing = ""
                 self._parts.append(f"-# installed {verbatim(', '.join(names), 300)}")
             case Warned(text=text):
                 self._parts.append(f"-# ⚠️ {verbatim(text, 600)}")
+
+    def _take_state(self, event: TurnWaiting | CodeRunning | PackagesInstalling, now: datetime) -> None:
+        state = ""
+        match event:
+            case TurnWaiting():
+                self._waiting = self._cell is None
+                state = "queued behind another turn of this session"
+            case CodeRunning():
+                state = f"running since <t:{int(now.timestamp())}:R>"
+            case PackagesInstalling(line=line):
+                state = f"installing · {verbatim(line, 120)}"
+        if self._cell is not None:
+            self._cell.state = state
 
     def _say(self, text: str) -> None:
         if not text.strip():
@@ -186,40 +140,54 @@ class TurnRendering:
             self._parts.append(harmless(text))
             return
         shown = "\n".join(split_markdown(harmless(text), _ANSWER_SHOWN - 1_000)[:1])
-        self._parts += [f"{shown}\n-# the answer goes on in the file", Files((of_bytes("answer.md", text.encode()),))]
+        whole = Files((of_bytes("answer.md", text.encode("utf-8", "replace")),))
+        self._parts += [f"{shown}\n-# the answer goes on in the file", whole]
+
+    # --- cells ----------------------------------------------------------------------------------------------------
+
+    @property
+    def waits(self) -> timedelta | None:
+        """How long after now :meth:`settle` may have something to post although no event came; None if nothing can."""
+        return self._cell.waits if self._cell is not None else None
+
+    def settle(self, now: datetime) -> None:
+        """Have figures of the running cell posted that have stood long enough."""
+        cell = self._cell
+        if cell is None or (last := cell.settled(now)) is None:
+            return
+        told = cell.tell(last)
+        shown = cell_text(told, cell.number, ended=False)
+        for upload in shown.uploads:
+            self._outbox.add(upload)
+        for output in told:
+            if (picture := picture_of(output.get("data"), output.get("metadata"))) is not None:
+                self._outbox.add_figure(output["data"], picture.description)
+        # also without a text: the message that shows the state now must not become one of files
+        self._parts.append("\n".join([f"⤵️ Cell {cell.number}", *([shown.markdown] if shown.markdown else [])]))
+        self._parts += self._outbox.post(cell.number)
 
     def _end_cell(self, number: int, result: ExecutionResult) -> None:
-        shown = cell_text(result.outputs, number)
-        lines = [f"{_MARKS[result.status]} Cell {number} · {_WORDS[result.status]} · {result.duration_s:.1f} s"]
+        cell = self._cell
+        first = self._first_untold(result.outputs, cell.told) if cell is not None else 0
+        shown = cell_text(result.outputs, number, first)
+        lines = [f"{_MARKS[result.status]} Cell {number} · {_WORDS[result.status]} · {_seconds(result.duration_s)}"]
+        lines += cell.answers[-_NAMED:] if cell is not None else []
         lines += [shown.markdown] if shown.markdown else []
         if result.cause and result.status != "error":
             lines.append(f"-# {verbatim(result.cause, 600)}")
         if result.state_lost:
             lines.append("-# All variables of this session are lost.")
+        if saved := [file.filename for output, file in saved_figures(result) if self._outbox.add_saved(output, file)]:
+            lines.append(f"-# saved as {verbatim(', '.join(saved), 300)}")
         for upload in shown.uploads:
-            self._add(upload)
-        packed = pack(self._uploads, self._file_limit)
-        lines += [f"-# {_too_large(upload, self._file_limit)}" for upload in packed.too_large[:5]]
-        if len(packed.too_large) > 5:
-            lines.append(f"-# and {len(packed.too_large) - 5} more files are too large")
-        self._parts += ["\n".join(lines), *(Files(batch) for batch in packed.batches)]
-        self._uploads, self._cell, self._question = [], None, None
+            self._outbox.add(upload)
+        self._parts.append("\n".join(lines))
+        self._cell, self._question = None, None
+        self._parts += self._outbox.post(number)
 
-    def _add_figure(self, data: Mapping[str, object], description: str) -> None:
-        picture = picture_of(data, None)
-        self._figures += 1
-        upload = None if picture is None else of_picture(picture, self._figures)
-        if upload is not None:
-            self._add(Upload(upload.filename, upload.content, upload.size, description[:1024]))
-
-    def _add(self, upload: Upload) -> None:
-        """Once each: the same bytes are not sent again, whatever they are called now."""
-        if isinstance(upload.content, bytes):
-            mark = digest(upload.content)
-            if mark in self._posted:
-                return
-            self._posted.add(mark)
-        self._uploads.append(upload)
+    def _first_untold(self, outputs: Sequence[Output], told: int) -> int:
+        """The number of the first output that does not stand in messages yet: outputs may have been cut or taken back since."""
+        return told + 1 if 0 <= told < len(outputs) and self._outbox.knows(outputs[told]) else 0
 
     def _end(self, event: TurnEnded) -> None:
         if self._cell is not None:
@@ -231,32 +199,30 @@ class TurnRendering:
 
     def posts(self) -> list[Post]:
         """Return the messages of the turn as they should be now, the oldest first."""
-        posts: list[Post] = []
-        for part in [*self._parts, *self._current()]:
-            if isinstance(part, Files):
-                posts.append(part)
-                continue
-            for piece in split_markdown(part, PANEL_LIMIT):
-                last = posts[-1] if posts else None
-                if isinstance(last, Panel) and size(last.text) + 1 + size(piece) <= PANEL_LIMIT:
-                    posts[-1] = Panel(f"{last.text}\n{piece}")
-                else:
-                    posts.append(Panel(piece))
+        posts = posts_of([*self._parts, *self._current()])
         last = posts[-1]
         assert isinstance(last, Panel)
-        return [*posts[:-1], Panel(last.text, self._buttons())]
+        return [*posts[:-1], replace(last, buttons=self._buttons())]
 
     def _current(self) -> list[str]:
         parts = [head(harmless(self._text), _ANSWER_SHOWN)] if self._text.strip() else []
-        parts += [self._cell.text] if self._cell is not None else []
-        return [*parts, self._status()]
+        if self._cell is not None:
+            cell = self._cell
+            parts.append("\n".join([f"▶️ Cell {cell.number} · {cell.state}", *cell.answers[-_NAMED:], *cell.shown]))
+        return [*parts, *self._planned_cells(), self._status()]
+
+    def _planned_cells(self) -> list[str]:
+        first, last = self._cells + 1, self._planned
+        if first > last:
+            return []
+        which = f"Cell {first}" if first == last else f"Cells {first}–{last}"
+        return [f"-# {which} · {'queued' if self._ended is None else 'not run'}"]
 
     def _status(self) -> str:
         if self._ended is not None:
             return _footer(self._ended, self._cells)
         if self._question is not None:
-            hidden = " (it is not shown)" if self._question.password else ""
-            return f"⌨️ The code asks{hidden}: {verbatim(self._question.prompt, 300) or 'for input'}"
+            return _asking(self._question)
         return "-# ⏳ waiting for another turn of this session" if self._waiting else "-# ⏳ working"
 
     def _buttons(self) -> tuple[ButtonName, ...]:
@@ -265,15 +231,30 @@ class TurnRendering:
         return _AFTER if self._cells else ("notebook", "reset")
 
 
+def saved_figures(result: ExecutionResult) -> Iterator[tuple[Output, WrittenFile]]:
+    """The figures that a cell showed and also saved as pictures, as the kernel noted it."""
+    for output in result.outputs:
+        names = saved_names(output.get("metadata"))
+        names |= {f"{name}.png" for name in names if "." not in name}
+        for file in result.files:
+            if file.mime in MIMES and file.filename.rpartition("/")[2] in names:
+                yield output, file
+
+
+def _asking(question: InputWanted) -> str:
+    prompt = verbatim(question.prompt, 300)
+    if question.password:
+        advice = "Press Answer, do not write it here: what you enter there is neither shown nor kept."
+        return f"🔒 The code asks for a secret: {prompt}\n-# {advice}"
+    return f"⌨️ The code asks: {prompt or 'for input'}\n-# Press Answer, or reply to this message."
+
+
 def _footer(ended: TurnEnded, cells: int) -> str:
-    ran = f"{cells} cell{'s' if cells != 1 else ''} · {ended.usage.seconds:.1f} s" if cells else "no code"
+    ran = f"{cells} cell{'s' if cells != 1 else ''} · {_seconds(ended.usage.seconds)}" if cells else "no code"
     word = {"completed": "done", "stopped": "stopped", "limit": "not begun", "failed": "failed"}[ended.status]
     reason = f" · {verbatim(ended.reason, 600)}" if ended.reason and ended.status != "stopped" else ""
     return f"-# {word} · {ran}{reason}"
 
 
-def _too_large(upload: Upload, limit: int) -> str:
-    return (
-        f"{verbatim(upload.filename, 100)} has {upload.size / 2**20:.1f} MiB and Discord takes {limit / 2**20:.0f} MiB here: "
-        "ask for a smaller or compressed one"
-    )
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 0.1 or seconds == 0 else f"{seconds:.2f} s"

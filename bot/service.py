@@ -7,7 +7,9 @@ import contextlib
 import contextvars
 import functools
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import datetime
 from typing import Any, ParamSpec, TypeVar
 
 import discord
@@ -15,8 +17,10 @@ import discord
 from bot.agent.errors import EndpointSettingsError
 from bot.agent.models.protocol import ModelClient
 from bot.agent.opening import OpenAgent, open_agent
+from bot.agent.usage import UsageBook
 from bot.conversation import Conversation
 from bot.downloads import downloads_folder
+from bot.gate import Gate
 from bot.hand_in import Download, HandIn, download
 from bot.journal import Journal, LeftTurn
 from bot.live_view import EDIT_INTERVAL_S
@@ -24,6 +28,7 @@ from bot.metrics import Metrics
 from bot.metrics_server import serving
 from bot.places import Place, Places
 from kernel_manager import Interpreter, Session
+from kernel_manager.errors import UnknownSessionError
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,24 +47,34 @@ class Service:
         self, interpreter: Interpreter, agent: OpenAgent | None, hand_in: HandIn, edit_interval: float, notify_after: float
     ) -> None:
         self.interpreter = interpreter
+        self.settings = interpreter.settings
         self.agent = agent
         self.hand_in = hand_in
         self.edit_interval = edit_interval
         self.notify_after = notify_after
         self.places = Places(interpreter.database)
+        self.gate = Gate(self.settings, interpreter.database, time.monotonic)
+        self.usage = agent.usage if agent is not None else UsageBook(interpreter.database)
+        #: The time in UTC, as Discord's messages have it.
+        self.clock: Callable[[], datetime] = discord.utils.utcnow
         self.metrics = Metrics()
         self.journal = Journal(interpreter.settings.data_dir / "bot" / "turns")
         self._left_turns = self.journal.left()
         self._conversations: dict[int, Conversation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._idle: set[asyncio.Task[None]] = set()
         # turns belong to the service, not to the event that happened to begin them
         self._context = contextvars.copy_context()
 
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Have something done in the background for as long as the service is open."""
+    def start(self, work: Coroutine[Any, Any, None], name: str, *, idle: bool = False) -> asyncio.Task[None]:
+        """Have something done in the background for as long as the service is open.
+
+        Nobody waits for the end of ``idle`` work: it is cancelled when the service ends.
+        """
         task = self.apart(asyncio.create_task, work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        tasks = self._idle if idle else self._tasks
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
         return task
 
     def apart(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -71,6 +86,7 @@ class Service:
         found = self._conversations.get(place.channel_id)
         if found is None:
             found = self._conversations[place.channel_id] = Conversation(self, place, channel)
+        found.channel = channel
         return found
 
     def running(self, channel_id: int) -> Conversation | None:
@@ -83,8 +99,13 @@ class Service:
         return left
 
     async def session_of(self, place: Place) -> Session:
-        """Return the session that goes on at a place."""
-        return await self.interpreter.session(place.user_id, place.session_id)
+        """Return the session that goes on at a place; one that is shared sees only the files that came in there."""
+        session = await self.interpreter.session(place.user_id, place.session_id)
+        if place.shared and not session.selects_files:
+            await session.select_files([file.ref for file in place.files])
+        elif not place.shared and session.selects_files:
+            await session.unselect_files()
+        return session
 
     async def reset(self, place: Place) -> Place:
         """Stop what runs at a place and begin a new session there: fresh kernel, empty context. Files stay."""
@@ -94,18 +115,40 @@ class Service:
         await (await self.session_of(place)).stop()
         return await self.places.begin_anew(place)
 
+    async def move(self, place: Place, session_id: str) -> Place:
+        """Stop what runs at a place and have another session of its owner's go on there."""
+        if (conversation := self._conversations.pop(place.channel_id, None)) is not None:
+            conversation.stop()
+            await conversation.wait()
+        await (await self.session_of(place)).stop()
+        return await self.places.move(place, session_id)
+
     async def end(self, channel_id: int) -> None:
-        """A channel is gone: end its kernel. The session's history stays."""
+        """A channel is gone: end its kernel. Its sessions can still be exported for ENDED_SESSION_DAYS."""
         place = await self.places.find(channel_id)
-        if place is None:
+        if place is None or place.ended_at is not None:
             return
+        place = await self.places.change(place, ended_at=self.clock())
         if (conversation := self._conversations.pop(channel_id, None)) is not None:
             conversation.stop()
-        await (await self.session_of(place)).stop()
-        await self.places.forget(channel_id)
+        await (await self.interpreter.session(place.user_id, place.session_id)).stop()
+
+    async def remove(self, place: Place) -> None:
+        """Delete the sessions of a place, and what is known of it."""
+        if (conversation := self._conversations.pop(place.channel_id, None)) is not None:
+            conversation.stop()
+            await conversation.wait()
+        for session_id in place.session_ids:
+            with contextlib.suppress(UnknownSessionError):
+                await self.interpreter.remove_session(place.user_id, session_id)
+        await self.places.forget(place.channel_id)
 
     async def aclose(self) -> None:
         """Stop all turns; each gets its end shown."""
+        for task in set(self._idle):
+            task.cancel()
+        if self._idle:
+            await asyncio.wait(set(self._idle))
         for conversation in self._conversations.values():
             conversation.stop()
         if self._tasks:

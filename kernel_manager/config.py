@@ -8,11 +8,11 @@ import tempfile
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from platformdirs import user_data_path
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from kernel_manager.errors import SettingsError
 
@@ -21,6 +21,10 @@ _MONGODB_SCHEMES = ("mongodb://", "mongodb+srv://")
 _SECRET = frozenset(
     {"DATABASE_URL", "DISCORD_TOKEN", "MONGODB_URI", "MONGODB_URL", "MONGODB_CONNECTION_STRING", "OPENAI_API_KEY"}
 )
+
+
+#: Numbers of Discord's, read from text that :meth:`Settings._ids` takes apart.
+Ids = Annotated[tuple[Annotated[int, Field(gt=0, lt=2**63)], ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -222,6 +226,44 @@ class Settings(BaseSettings):
         default=False,
         description="Start the bot although kernels are not apart from this machine: whoever writes to it can reach it.",
     )
+    discord_operators: Ids = Field(
+        default=(), description="Discord ids, separated by commas, of who runs the service. Default: who owns the application."
+    )
+    discord_channels: Ids = Field(
+        default=(), description="Ids of the channels, or their categories, where the bot may be used on servers. Default: all."
+    )
+    discord_roles: Ids = Field(
+        default=(), description="Ids of roles of which people on servers need one to use the bot. Default: everybody may."
+    )
+    discord_direct_messages: bool = Field(
+        default=True, description="Whether direct messages are answered; they have neither channels nor roles."
+    )
+    discord_fresh_minutes: float = Field(
+        default=5,
+        ge=0,
+        le=1_440,
+        description="Minutes for which the bot offers to run an edited message again. What it missed while it was away and is "
+        "older, it offers to run and does not run.",
+    )
+    rate_limit_per_user: int = Field(
+        default=20, ge=0, le=10_000, description="Messages and commands of one user that run something, in a minute; 0: no limit."
+    )
+    rate_limit_per_guild: int = Field(default=120, ge=0, le=100_000, description="The same for all users of one server together.")
+    ended_session_days: float = Field(
+        default=30, ge=0, le=36_500, description="Days for which the session of a deleted thread can still be exported."
+    )
+
+    @field_validator("discord_operators", "discord_channels", "discord_roles", mode="before")
+    @classmethod
+    def _ids(cls, value: object) -> object:
+        """Numbers as people write them down: separated by commas or spaces."""
+        if isinstance(value, int) and not isinstance(value, bool):
+            return (value,)
+        if not isinstance(value, str):
+            return value
+        if not all(part.isascii() and part.isdigit() for part in value.replace(",", " ").split()):
+            raise ValueError("give ids (numbers) separated by commas")
+        return tuple(int(part) for part in value.replace(",", " ").split())
 
     @field_validator("file_expiration_hours", "session_retention_days")
     @classmethod

@@ -160,6 +160,7 @@ class Housekeeping:
             logger.info("removed %s (%s) of user %s", file.filename, file.file_id, file.user_id)
             report.files.append(f"{file.user_id}: {file.filename} ({file.file_id})")
             report.bytes_freed += file.size
+        await asyncio.to_thread(refresh_selections, self._data)
 
     async def _kernels_part(self, report: CleanupReport) -> None:
         """Runtime folders of kernels that are gone, and sockets that nobody listens to."""
@@ -244,6 +245,12 @@ class Housekeeping:
             return True
         except OSError:
             return False
+
+
+def refresh_selections(data: DataFolder) -> None:
+    """Have sessions that see chosen files let go of what the owners have not any more. Raises StorageError."""
+    for selection in data.selections():
+        selection.refresh()
 
 
 def _has_ended(folder: KernelFolder) -> bool:

@@ -21,7 +21,7 @@ from kernel_manager.files.leases import Leases
 from kernel_manager.files.reconciler import Places
 from kernel_manager.files.store import FileStore
 from kernel_manager.files.user_file import FileLimits
-from kernel_manager.housekeeping import CleanupReport, Housekeeping
+from kernel_manager.housekeeping import CleanupReport, Housekeeping, refresh_selections
 from kernel_manager.packages.approved import ApprovedPackages
 from kernel_manager.packages.desk import PackageDesk
 from kernel_manager.packages.environments import Environments
@@ -66,6 +66,7 @@ class Interpreter:
         database: Database,
         housekeeping: Housekeeping,
         packages: PackageDesk,
+        data: DataFolder,
     ) -> None:
         self.settings = settings
         self.environments = environments
@@ -75,6 +76,7 @@ class Interpreter:
         self._manager = manager
         self._pool = pool
         self._housekeeping = housekeeping
+        self._data = data
 
     async def session(self, user_id: str | int, session_id: str = "default", *, create: bool = True) -> Session:
         """Return a user's session; it is made if it is new.
@@ -92,12 +94,20 @@ class Interpreter:
         """The sessions that this process uses now, without a look at the disk."""
         return self._manager.here
 
+    async def has_room(self, user_id: str | int) -> bool:
+        """Whether a user can have one more kernel now without another one ending for it."""
+        return await asyncio.to_thread(self._pool.has_room, check_id(user_id, "the user id"))
+
     async def remove_session(self, user_id: str | int, session_id: str) -> None:
         """End a session's kernel and delete everything of it; files that were handed in stay.
 
         Raises UnknownSessionError if there is none, StorageError if it cannot be deleted.
         """
         await self._manager.remove(user_id, session_id)
+
+    async def refresh_selections(self) -> None:
+        """Have sessions that see chosen files let go now of those that their owners removed. Raises StorageError."""
+        await asyncio.to_thread(refresh_selections, self._data)
 
     async def stop_all(self) -> int:
         """End every kernel and the zygote; return the number of kernels."""
@@ -198,7 +208,7 @@ async def open_interpreter(
             await stack.enter_async_context(rounds.running())
             renewal = Renewal(environments, packages, settings.environment_renewal_days, manager.quiet_for, clock)
             await stack.enter_async_context(renewal.running())
-        yield Interpreter(settings, manager, environments, pool, files, records, rounds, packages)
+        yield Interpreter(settings, manager, environments, pool, files, records, rounds, packages, data)
 
 
 def _database_of(settings: Settings, database: Any, clock: Callable[[], datetime]) -> Database:

@@ -119,9 +119,10 @@ def _index(data: Sequence[DataFile]) -> bytes:
             "original_name": file.original_name,
             "path": file.place.removeprefix(f"{FOLDER}/"),
             "size": file.size,
-            "created_at": "",
+            "created_at": file.created_at,
+            "expires_at": file.expires_at,
         }
-        for file in data
+        for file in sorted(data, key=lambda file: file.created_at)
         if file.file_id
     ]
     return json.dumps({"version": 1, "files": files}, indent=1).encode() + b"\n"

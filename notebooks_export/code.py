@@ -16,6 +16,10 @@ _ASSIGNED_MAGIC = re.compile(r"^([\w., \t]+=\s*)[%!].*$")
 _FOREIGN_CELL = re.compile(r"\s*%%(?!time\b|timeit\b|capture\b|prun\b)")
 _IMPORT_LINE = re.compile(r"^[ \t]*(?:import|from)[ \t]+([A-Za-z_]\w*)", re.MULTILINE)
 _LOAD_FILE = "load_file"
+#: What a kernel has besides ``load_file``: they show all files, whatever they are called.
+_LISTS = frozenset({"list_files", "FILES"})
+_MENTIONED = re.compile(r"\b(?:load_file|list_files|FILES)\b")
+_LISTED = re.compile(r"\b(?:list_files|FILES)\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,11 @@ def _imports_of(tree: ast.Module) -> Iterator[str]:
 
 
 def loads(code: str) -> tuple[list[Load], bool]:
-    """The files that a cell opens with ``load_file``, and whether it opens others whose names only running tells."""
+    """The files that a cell opens with ``load_file``, and whether it opens or lists others that only running tells."""
     tree = parse(code)
     if tree is None:
-        return [], re.search(r"\bload_file\s*\(", code) is not None
-    found, dynamic = [], False
+        return [], re.search(r"\b(?:load_file|list_files)\s*\(", code) is not None
+    found, dynamic = [], _lists_files(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == _LOAD_FILE:
             name = node.args[0] if node.args else next((item.value for item in node.keywords if item.arg == "name"), None)
@@ -77,6 +81,13 @@ def loads(code: str) -> tuple[list[Load], bool]:
             else:
                 dynamic = True
     return found, dynamic
+
+
+def _lists_files(tree: ast.Module) -> bool:
+    """Whether the code looks at what files there are, with names that it has not given to something else."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id in _LISTS]
+    own = {node.id for node in names if not isinstance(node.ctx, ast.Load)}
+    return any(node.id not in own for node in names)
 
 
 def _literal_options(keywords: Iterable[ast.keyword]) -> Iterator[tuple[str, object]]:
@@ -89,8 +100,13 @@ def _literal_options(keywords: Iterable[ast.keyword]) -> Iterator[tuple[str, obj
 
 
 def mentions_load_file(code: str) -> bool:
-    """Whether a cell uses the name ``load_file``."""
-    return re.search(r"\bload_file\b", code) is not None
+    """Whether a cell uses ``load_file`` or what lists files."""
+    return _MENTIONED.search(code) is not None
+
+
+def mentions_listing(code: str) -> bool:
+    """Whether a cell uses what lists files, ``list_files`` or ``FILES``."""
+    return _LISTED.search(code) is not None
 
 
 def literals(code: str) -> set[str]:

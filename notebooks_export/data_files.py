@@ -100,7 +100,17 @@ class _Search:
             return None
         newest = next(other for other in reversed(self._entries) if other.filename == entry.filename)
         place = entry.filename if newest is entry else f"{entry.file_id}-{entry.filename}"
-        return DataFile(f"{FOLDER}/{place}", entry.filename, self._shelf, entry.path, size, entry.file_id, entry.original_name)
+        return DataFile(
+            f"{FOLDER}/{place}",
+            entry.filename,
+            self._shelf,
+            entry.path,
+            size,
+            entry.file_id,
+            entry.original_name,
+            entry.created_at,
+            entry.expires_at or "",
+        )
 
     def _in_workspace(self, name: str) -> DataFile | None:
         relative = _relative(name)

@@ -13,6 +13,7 @@ from kernel_manager.packages.environments import MANIFEST, Environment, Environm
 from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.names import folder_name
 from kernel_manager.sessions.places import DataFolder
+from notebooks_export.code import mentions_listing
 from notebooks_export.data_files import data_files
 from notebooks_export.requirements import KERNEL, installed_in, modules_to_open, requirements_of
 from notebooks_export.surroundings import Installed, Surroundings
@@ -29,9 +30,10 @@ def gather(
     root = _environment_root(history, Environments(settings.environments_path))
     own = _own_packages(settings.data_dir, history.user_id, root)
     installed = installed_in([*package_folders, *own, *_site_packages(root)]) if root else Installed()
-    shelf = DataFolder(settings.data_dir).files(history.user_id) if history.user_id else None
-    data = data_files(history.cells, shelf, workspace)
+    data = data_files(history.cells, _shelf(history, settings), workspace)
     loaded = modules_to_open([*(load.name for load in data.loads), *(file.name for file in data.found if file.file_id)])
+    if any(mentions_listing(cell.code) for cell in history.cells):
+        loaded.add("pandas")
     kernel = installed.named(KERNEL)
     return Surroundings(
         python_version=_python_version(root) if root else None,
@@ -42,6 +44,15 @@ def gather(
         loads=data.loads,
         installed=installed,
     )
+
+
+def _shelf(history: SessionHistory, settings: Settings) -> Path | None:
+    """The folder of the files that the session's code can load: nobody gets others by naming them in a cell."""
+    if not history.user_id:
+        return None
+    data = DataFolder(settings.data_dir)
+    session = data.session(history.user_id, history.session_id)
+    return session.files if session.selection.exists() else data.files(history.user_id)
 
 
 def _environment_root(history: SessionHistory, environments: Environments) -> Path | None:

@@ -2,7 +2,8 @@
 
 Which functions are needed is seen, not guessed: the kernel opens the bundle's files and tells what ran
 (:data:`TRACE`). Modules of which something ran stay whole. Of the others only what those refer to stays: constants,
-classes and functions that they call; functions that they merely name (in a table of loaders) become stubs that say so.
+classes and functions that they call; functions that they merely name (in a table of loaders) become stubs that say so. A module
+that does more than define stays whole, too.
 If the sources are ever written in a way that this does not understand, the whole of them goes into the bundle.
 """
 
@@ -19,6 +20,7 @@ from pathlib import PurePosixPath
 #: The package in a bundle.
 PACKAGE = "threadbook_load_file"
 _ROOT = "load_file.py"
+_ALWAYS = frozenset({_ROOT, "file_index.py"})
 _LOADERS = "loaders"
 _MAX_DATA = 200_000
 
@@ -40,6 +42,10 @@ def _trace(calls):
                 if os.path.exists(os.path.join(root, "loaders", module + ".py")):
                     named.setdefault("loaders/" + module + ".py", set()).add(function)
 
+    def note(module):
+        if isinstance(module, str):  # a library may call itself by anything
+            modules.add(module.partition(".")[0])
+
     def watch(frame, event, argument):
         if event == "call":
             name = frame.f_code.co_filename
@@ -49,9 +55,9 @@ def _trace(calls):
                     functions.setdefault(place, set()).add(frame.f_code.co_qualname.partition(".")[0])
                     watch_names(frame)
             else:
-                modules.add((frame.f_globals.get("__name__") or "").partition(".")[0])
+                note(frame.f_globals.get("__name__"))
         elif event == "c_call":
-            modules.add((getattr(argument, "__module__", None) or "").partition(".")[0])
+            note(getattr(argument, "__module__", None))
 
     opened = []
     for name, options in calls:
@@ -80,13 +86,16 @@ _INIT = '''\
 
 from pathlib import Path
 
+from .file_index import FilesTable
 from .load_file import make_load_file
 
-FILES = Path(__file__).resolve().parent.parent / "files"
+_FOLDER = Path(__file__).resolve().parent.parent / "files"
+FILES = FilesTable(str(_FOLDER))
+list_files = FILES.list_files
 #: Files that are not in the bundle, and why.
 LEFT_OUT = {left_out}
 
-_load_file = make_load_file(str(FILES))
+_load_file = make_load_file(str(_FOLDER))
 
 
 def load_file(name, *, as_=None, **options):
@@ -96,7 +105,7 @@ def load_file(name, *, as_=None, **options):
         why = LEFT_OUT.get(str(name))
         if why is None:
             raise
-        raise FileNotFoundError(f"{name} is not in this bundle: {why}. Put it into the folder {FILES}.") from None
+        raise FileNotFoundError(f"{name} is not in this bundle: {why}. Put it into the folder {_FOLDER}.") from None
     except ModuleNotFoundError as exc:
         if not (exc.name or "").startswith(__name__):
             raise
@@ -125,15 +134,15 @@ def sources() -> dict[str, str]:
     """The kernel's own ``load_file`` and everything that it may import of ours, by path."""
     root = resources.files("kernel_manager.kernelside")
     found = dict(_python_files(root.joinpath(_LOADERS), _LOADERS))
-    waiting = [_ROOT]
+    waiting, seen = [_ROOT, *(path for path in found if path.endswith(".py"))], set[str]()
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            text = _read(root, path)
-            if text is None:
-                continue
-            found[path] = text
-        waiting += [other for other in _possible_imports(path, ast.parse(found[path])) if other not in found]
+        text = found.get(path) or _read(root, path)
+        if path in seen or text is None:
+            continue
+        seen.add(path)
+        found[path] = text
+        waiting += _possible_imports(path, ast.parse(text))
     return found
 
 
@@ -200,7 +209,7 @@ class _Pruning:
     def __init__(self, found: Mapping[str, str], ran: Mapping[str, Collection[str]]) -> None:
         self._found = found
         self._trees = {path: ast.parse(text) for path, text in found.items() if path.endswith(".py")}
-        self._used = {path for path in self._trees if ran.get(path) or path == _ROOT or path.endswith("__init__.py")}
+        self._used = {path for path in self._trees if ran.get(path) or path in _ALWAYS or path.endswith("__init__.py")}
         self._parts: dict[str, _Module] = {}
 
     def run(self) -> dict[str, str]:
@@ -233,6 +242,10 @@ class _Pruning:
                     self._need(module, alias.name, called=(alias.asname or alias.name) in called)
 
     def _need(self, path: str, name: str, *, called: bool) -> None:
+        if any(map(_acts, self._trees[path].body)):
+            self._used.add(path)
+            self._parts.pop(path, None)
+            return
         part = self._parts.setdefault(path, _Module(path, self._found[path], self._trees[path]))
         if name in part.whole:
             return
@@ -266,6 +279,22 @@ class _Pruning:
                             self._parts.pop(whole, None)
                         elif module in self._trees and module not in self._used:
                             self._need(module, alias.name, called=called)
+
+
+def _acts(statement: ast.stmt) -> bool:
+    """Whether a statement of a module may change what another one defined (a loop that fills a table), so that none can go."""
+    match statement:
+        case ast.Import() | ast.ImportFrom() | ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+            return False
+        case ast.Assign(targets=targets):
+            return not all(isinstance(target, ast.Name | ast.Tuple) for target in targets)
+        case ast.AnnAssign():
+            return False
+        case ast.Expr(value=ast.Constant()):
+            return False
+        case ast.If(test=ast.Name(id="TYPE_CHECKING")):
+            return False
+    return True
 
 
 def _whole_modules(path: str, tree: ast.Module) -> Iterator[str]:

@@ -35,7 +35,8 @@ def load_file_cell(surroundings: Surroundings, left_out: Iterable[tuple[str, str
                 aliases[name] = file.place.rpartition("/")[2]
     gone = dict.fromkeys(surroundings.missing, GONE)
     gone.update(left_out)
-    code = _template("load_file.py")
+    names = [file.name for file in surroundings.data if file.file_id]
+    code = _template("load_file.py").replace("{files}", _lines(names))
     code = code.replace("{aliases}", _mapping(aliases)).replace("{gone}", _mapping(gone))
     return setup_cell("load-file", code)
 

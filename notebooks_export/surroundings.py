@@ -42,7 +42,7 @@ class DataFile:
 
     ``place`` is where it lies in a bundle, relative to the notebook: below ``files/`` if it was handed in, and where the
     code expects it if it lay in the working folder. ``path`` is where its bytes are now, below the folder ``root``.
-    ``file_id`` and ``original_name`` are empty for files of the working folder.
+    ``file_id``, ``original_name`` and the times (ISO 8601) are empty for files of the working folder.
     """
 
     place: str
@@ -52,6 +52,8 @@ class DataFile:
     size: int
     file_id: str = ""
     original_name: str = ""
+    created_at: str = ""
+    expires_at: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,3 +141,17 @@ def test_a_dotenv_file_that_is_no_text_gives_one_line() -> None:
     Path(".env").write_bytes(b"MAX_KERNELS=\xff\xfe")
     with pytest.raises(SettingsError, match=r"^\.env cannot be read .*; make it readable UTF-8 text or remove it$"):
         Settings.load()
+
+
+class TestIds:
+    def test_are_numbers_separated_by_commas_or_spaces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("DISCORD_CHANNELS", "123, 456  789")
+        monkeypatch.setenv("DISCORD_OPERATORS", "42")
+        settings = Settings.load()
+        assert (settings.discord_channels, settings.discord_operators, settings.discord_roles) == ((123, 456, 789), (42,), ())
+
+    @pytest.mark.parametrize("value", ["ada", "1;2", "-3", "0", "9" * 30])
+    def test_that_are_none_are_refused_by_name(self, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+        monkeypatch.setenv("DISCORD_ROLES", value)
+        with pytest.raises(SettingsError, match="DISCORD_ROLES"):
+            Settings.load()

@@ -22,7 +22,7 @@ def shown_default(name: str) -> str:
     if name == "data_dir":
         return "the platform's user data folder"
     default = Settings.model_fields[name].default
-    return "–" if default is None else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+    return "–" if default in (None, ()) else f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
 def test_the_settings_table_is_the_settings_class() -> None:

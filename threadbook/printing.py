@@ -113,7 +113,8 @@ class CellPrinter:
                 self._show_bundle(output["data"], index)
 
     def _show_bundle(self, data: Mapping[str, Any], index: int | None, prefix: str = "") -> None:
-        if picture := picture_of(data):
+        # a formula has a picture, too, but in a terminal its text says more
+        if (picture := picture_of(data)) and not ("text/latex" in data and "text/plain" in data):
             self._show_picture(picture, index)
         elif (text := readable_text(data)) is not None:
             self._terminal.block("stdout", prefix + ("\n" if prefix and "\n" in text else "") + text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
@@ -15,21 +15,11 @@ from bot.agent.models.protocol import ModelClient
 from bot.agent.packages import PackageNames
 from bot.agent.seen import Eyes
 from bot.agent.turn import Turn
-from bot.agent.usage import UsageBook
-from kernel_manager.files.user_file import UserFile
+from bot.agent.usage import Account, UsageBook
 from kernel_manager.sessions.session import Session
-
-#: Returns a user's files, the newest first.
-FilesOf = Callable[[str], Awaitable[Sequence[UserFile]]]
-
 
 #: Returns what kernels have now, and may get; called in a thread.
 PackagesNow = Callable[[], PackageNames]
-
-
-async def no_files(_user_id: str) -> Sequence[UserFile]:
-    """Nobody has files."""
-    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +60,6 @@ class Agent:
     client: ModelClient
     options: AgentOptions
     usage: UsageBook | None = None
-    files_of: FilesOf = no_files
     packages: PackagesNow = PackageNames
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
@@ -78,9 +67,15 @@ class Agent:
         self.calibration = Calibration()
         self._lines: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
-    def turn(self, session: Session, messages: Message | Sequence[Message], assistant: Assistant) -> Turn:
-        """Return the turn that answers these messages; nothing happens until its events are asked for."""
-        return Turn(self, session, [messages] if isinstance(messages, Message) else list(messages), assistant)
+    def turn(
+        self, session: Session, messages: Message | Sequence[Message], assistant: Assistant, account: Account | None = None
+    ) -> Turn:
+        """Return the turn that answers these messages; nothing happens until its events are asked for.
+
+        ``account`` says who is charged, if not the session's user.
+        """
+        said = [messages] if isinstance(messages, Message) else list(messages)
+        return Turn(self, session, said, assistant, account or Account((session.user_id,)))
 
     def line(self, session: Session) -> asyncio.Lock:
         """Return what a turn of the session holds while it runs, so that turns come one after the other."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,9 @@ _PDF_TIMEOUT_S = 20.0
 _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 #: Kinds of files that are text, if their bytes do not say otherwise.
 _TEXT_KINDS = ("text", "structured")
+#: Of data, which code has to open anyway, a beginning is shown: enough to know how to.
+_DATA_KINDS, _DATA_TYPES = ("table", "structured"), ("text/csv", "text/tab-separated-values")
+_DATA_SHOWN = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ async def _shown(attachment: Attachment, eyes: Eyes, room: int) -> list[Part]:
     if path is None:
         return [Text(marked("attachment", attachment.line))]
     if attachment.file_type in MIMES and eyes.vision:
-        content = await asyncio.to_thread(_head, path, MAX_BYTES + 1)
+        content, _ = await asyncio.to_thread(_head, path, MAX_BYTES + 1)
         image = await for_model(Picture(attachment.file_type, content, one_line(attachment.name)), eyes.pixels)
         note = "" if image is not None else "\n[the image cannot be opened]"
         return [Text(marked("attachment", attachment.line + note)), *([image] if image is not None else [])]
@@ -90,13 +94,14 @@ async def text_of_file(path: Path, file_type: str, limit: int) -> str | None:
         return clip(await pdf_text(path, 4 * limit), limit)
     said_to_be_text = file_type.startswith("text/") or "json" in file_type
     known = BY_EXTENSION.get(suffix)
+    if file_type in _DATA_TYPES or (known is not None and known.kind in _DATA_KINDS):
+        limit = min(limit, _DATA_SHOWN)
     if not said_to_be_text and (known is None or known.kind not in _TEXT_KINDS):
         return None
-    head = await asyncio.to_thread(_head, path, 4 * limit)
+    head, size = await asyncio.to_thread(_head, path, 4 * limit)
     if _is_binary(head, sure=said_to_be_text or (known is not None and known.kind == "text" and suffix != "")):
         return None
     text = _decoded(head)
-    size = (await asyncio.to_thread(path.stat)).st_size
     if len(text) <= limit and size <= len(head):
         return text
     return f"{text[:limit]}\n[… the file goes on: {size:,} bytes in all; load_file opens the whole …]"
@@ -125,12 +130,14 @@ async def pdf_text(path: Path, limit: int) -> str:
     return text or "[no text could be read from this PDF; load_file opens it]"
 
 
-def _head(path: Path, size: int) -> bytes:
+def _head(path: Path, most: int) -> tuple[bytes, int]:
+    """The beginning of a file, and its size; of one that was removed meanwhile, a note."""
     try:
         with path.open("rb") as file:
-            return file.read(size)
+            return file.read(most), os.fstat(file.fileno()).st_size
     except OSError as exc:
-        return f"[cannot be read: {exc.strerror}]".encode()
+        note = f"[cannot be read: {exc.strerror}]".encode()
+        return note, len(note)
 
 
 def _is_binary(head: bytes, *, sure: bool) -> bool:

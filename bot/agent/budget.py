@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from bot.agent.items import Image, Item, Origin, Part, Reasoning, Text, ToolCall, ToolOutput, UserMessage
 from bot.agent.models.protocol import ModelRequest, Tool
@@ -20,6 +21,9 @@ COARSEST_BYTES_PER_TOKEN = 6.0
 COARSEST_CHARACTERS_PER_TOKEN = 4.5
 _CUT_FROM = 3_000
 _SMALLEST_LIMIT = 500
+#: One that reports no more although so many tokens were added has cut, too, if it does not leave out what it has cached.
+_GROWTH = 300
+_STANDS_STILL_FROM = 1_900
 
 
 def tokens_of(items: Iterable[Item]) -> float:
@@ -88,6 +92,14 @@ def _part_tokens(part: Part) -> float:
             return text_tokens(part.text)
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """How many tokens an endpoint reported for a request, and how many that had at least."""
+
+    least: float
+    reported: int
+
+
 class Calibration:
     """What is learnt of each endpoint and model: how it counts tokens, how many are too many, and that it takes no pictures."""
 
@@ -110,12 +122,17 @@ class Calibration:
         self._limits[origin] = limit = min(found, self._limits.get(origin, found))
         return limit
 
-    def learn(self, origin: Origin, request: ModelRequest, reported: int) -> bool:
-        """Take in what an endpoint reported; return whether it must have read only a part of the request."""
+    def learn(self, origin: Origin, request: ModelRequest, reported: int, before: Read | None = None) -> bool:
+        """Take in what an endpoint reported; return whether it must have read only a part of the request.
+
+        ``before`` is what it read of an earlier request of the same turn, which grows from one to the next.
+        """
         estimated = request_tokens(request)
         if reported <= 0 or estimated <= 0:
             return False
-        if estimated >= _CUT_FROM and reported < least_tokens(request):
+        least = least_tokens(request)
+        stands_still = before is not None and _STANDS_STILL_FROM <= reported <= before.reported
+        if estimated >= _CUT_FROM and (reported < least or (stands_still and before and least > before.least + _GROWTH)):
             return True
         ratio = min(max(reported / estimated, _LOWEST), _HIGHEST)
         known = self._factors.get(origin)

@@ -9,6 +9,7 @@ from typing import Literal
 from bot.agent.events import (
     AgentEvent,
     CodeEnded,
+    CodeRunning,
     CodeStarted,
     FigureShown,
     FileWritten,
@@ -26,6 +27,7 @@ from kernel_manager.errors import ServiceError
 from kernel_manager.execution import events as execution
 from kernel_manager.execution.events import (
     CellFinished,
+    CellStarted,
     DisplayUpdated,
     Event,
     InputRequested,
@@ -52,8 +54,11 @@ class CellRunner:
         self.runs = 0
         self.seconds = 0.0
 
-    async def run(self, call: ToolCall) -> ToolOutput:
-        """Run the code of a call. What is wrong with the call itself is told to the model; raises ThreadbookError otherwise."""
+    async def run(self, call: ToolCall, cell_id: str | None = None) -> ToolOutput:
+        """Run the code of a call. What is wrong with the call itself is told to the model; raises ThreadbookError otherwise.
+
+        ``cell_id`` is that of an imported cell that runs now.
+        """
         try:
             code = code_of(call.arguments)
         except ArgumentsError as exc:
@@ -61,14 +66,14 @@ class CellRunner:
         self.runs += 1
         number = self.runs
         self._emit(CodeStarted(number, code))
-        result = await self._follow(code)
+        result = await self._follow(code, cell_id)
         self.seconds += result.duration_s
         self._show_end(number, result)
         return ToolOutput(call.call_id, await seen(result, self._eyes))
 
-    async def _follow(self, code: str) -> ExecutionResult:
+    async def _follow(self, code: str, cell_id: str | None) -> ExecutionResult:
         result: ExecutionResult | None = None
-        async with aclosing(self._session.run(code, source=self._source)) as cell:
+        async with aclosing(self._session.run(code, source=self._source, cell_id=cell_id)) as cell:
             async for event in cell:
                 if isinstance(event, CellFinished):
                     result = event.result
@@ -82,6 +87,8 @@ class CellRunner:
         match event:
             case SessionWaiting():
                 self._emit(TurnWaiting())
+            case CellStarted():
+                self._emit(CodeRunning())
             case InputRequested():
                 self._emit(InputWanted(event.prompt, event.password, event.answer))
             case OutputAdded() | StreamExtended() | OutputReplaced() | DisplayUpdated() | OutputsCleared():

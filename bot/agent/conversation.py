@@ -19,8 +19,8 @@ from bot.agent.tools import EXECUTE
 from kernel_manager.execution.result import ExecutionResult
 from kernel_manager.sessions.history import Cell, Entry, KernelEnded, Said, SessionHistory, Source
 
-#: Cells from the end whose figures a model still sees as pictures; of the others it gets the descriptions.
-RECENT_CELLS = 4
+#: Cells of earlier messages, from the end, whose figures a model still sees as pictures; of the others it gets the descriptions.
+RECENT_CELLS = 2
 #: Entries of the history that are looked at at all; what lies before is gone from the conversation.
 MAX_ENTRIES = 2_000
 #: Characters of an output that lies farther back than the model reads.

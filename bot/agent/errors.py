@@ -16,6 +16,7 @@
             ├── BadRequestError         operator: the endpoint refuses the request for another reason
             │   └── NoVisionError       operator: the model does not take pictures
             ├── ContextTooLongError     person: the conversation is longer than the model can read
+            ├── EndlessAnswerError      operator: the answer does not end
             ├── RefusedError            person: the content was refused
             ├── RateLimitedError        nobody: too many requests; later it works
             ├── EndpointDownError       operator: nobody answers, or with 5xx
@@ -86,6 +87,10 @@ class ContextTooLongError(ModelError):
     def __init__(self, message: str, *, limit: int | None = None) -> None:
         super().__init__(message)
         self.limit = limit
+
+
+class EndlessAnswerError(ModelError):
+    """The model, or whatever is at the endpoint, does not come to an end."""
 
 
 class RefusedError(ModelError):

@@ -55,6 +55,11 @@ class CodeStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class CodeRunning:
+    """The kernel began to run the code; before that it waited, or packages were installed for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class OutputShown:
     """The running code showed something, or changed what it had shown."""
 
@@ -140,6 +145,7 @@ AgentEvent = (
     | TextWithdrawn
     | TextEnded
     | CodeStarted
+    | CodeRunning
     | OutputShown
     | InputWanted
     | PackagesInstalling

@@ -12,7 +12,7 @@ from bot.agent.models.protocol import ModelClient
 from bot.agent.models.selection import sees, select
 from bot.agent.packages import PackageList
 from bot.agent.turn import Turn
-from bot.agent.usage import DailyLimits, UsageBook
+from bot.agent.usage import Account, DailyLimits, UsageBook
 from kernel_manager.config import Settings
 from kernel_manager.interpreter import Interpreter
 from kernel_manager.sessions.session import Session
@@ -26,13 +26,19 @@ class OpenAgent:
     assistants: Assistants
     usage: UsageBook
 
-    async def turn(self, session: Session, messages: Message | Sequence[Message], assistant_id: str | None = None) -> Turn:
+    async def turn(
+        self,
+        session: Session,
+        messages: Message | Sequence[Message],
+        assistant_id: str | None = None,
+        account: Account | None = None,
+    ) -> Turn:
         """Return the turn that answers these messages, by the assistant of that id or the user's own choice.
 
-        Raises UnknownAssistantError or DatabaseError.
+        ``account`` says who is charged, if not the session's user. Raises UnknownAssistantError or DatabaseError.
         """
         chosen = self.assistants.get(assistant_id) if assistant_id else self.assistants.of_user(session.user_id)
-        return self.agent.turn(session, messages, await chosen)
+        return self.agent.turn(session, messages, await chosen, account)
 
 
 @contextlib.asynccontextmanager
@@ -51,8 +57,7 @@ async def open_agent(interpreter: Interpreter, *, client: ModelClient | None = N
         assistants = Assistants(interpreter.database, settings.assistants_dir)
         await assistants.start(client, options.model)
         usage = UsageBook(interpreter.database, DailyLimits(settings.daily_tokens_per_user, settings.daily_runs_per_user))
-        agent = Agent(client, options, usage, interpreter.files.list, PackageList(interpreter))
-        yield OpenAgent(agent, assistants, usage)
+        yield OpenAgent(Agent(client, options, usage, PackageList(interpreter)), assistants, usage)
 
 
 def options_of(settings: Settings, *, with_endpoint: bool = True) -> AgentOptions:

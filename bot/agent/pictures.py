@@ -35,8 +35,9 @@ class Picture:
 
 
 def pictures_of(outputs: Sequence[Mapping[str, Any]]) -> list[Picture]:
-    """Return the pictures of a cell's outputs, in order."""
-    found = (picture_of(output.get("data"), output.get("metadata")) for output in outputs if "data" in output)
+    """Return the pictures of a cell's outputs, in order; without those of formulas, whose text says as much."""
+    shown = (output for output in outputs if "text/latex" not in _mapping(output.get("data")))
+    found = (picture_of(output.get("data"), output.get("metadata")) for output in shown)
     return [picture for picture in found if picture is not None]
 
 
@@ -115,6 +116,12 @@ def describe(metadata: Any) -> str:
     title = f"{_quoted(note.get('title'))}, " if note.get("title") else ""
     shown = "; ".join(_describe_axes(_mapping(entry)) for entry in axes[:12])
     return one_line(f"{title}{len(axes)} plot{'s' if len(axes) > 1 else ''}: {shown}", 1_500)
+
+
+def saved_names(metadata: Any) -> set[str]:
+    """Return the names of the files that a figure was saved as, as far as the kernel noted them."""
+    saved = _mapping(_mapping(_mapping(metadata).get("threadbook")).get("figure")).get("saved")
+    return {name for name in saved[:12] if isinstance(name, str)} if isinstance(saved, list) else set()
 
 
 def _describe_axes(axes: Mapping[str, Any]) -> str:

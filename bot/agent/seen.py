@@ -39,9 +39,13 @@ async def seen(result: ExecutionResult, eyes: Eyes) -> tuple[Part, ...]:
 
 
 async def images_of(pictures: Sequence[Picture], eyes: Eyes) -> tuple[Image, ...]:
-    """Return the pictures that go to the model as images: the first ones, if it sees."""
-    found = [await for_model(picture, eyes.pixels) for picture in (pictures[: eyes.pictures] if eyes.vision else ())]
-    return tuple(image for image in found if image is not None)
+    """Return the pictures that go to the model as images: the first ones as far as they can be opened, if it sees."""
+    found: list[Image] = []
+    for picture in pictures[: eyes.pictures] if eyes.vision else ():
+        if (image := await for_model(picture, eyes.pixels)) is None:
+            break  # so that the first ones, as the report says, are those that go
+        found.append(image)
+    return tuple(found)
 
 
 def report(result: ExecutionResult, limit: int, pictures: Sequence[Picture] = (), attached: int = 0) -> str:
@@ -50,7 +54,8 @@ def report(result: ExecutionResult, limit: int, pictures: Sequence[Picture] = ()
     if text := printed(result.outputs, limit):
         lines.append(marked("output", text))
     if result.cause and result.status != "error":
-        lines.append(f"cause: {one_line(plain_text(result.cause), 600)}")
+        # marked, as it may quote the last that the code wrote
+        lines.append(marked("output", one_line(plain_text(result.cause), 600), kind="cause"))
     if result.state_lost:
         lines.append("All variables of the session are lost: load and define again what you need.")
     if pictures:

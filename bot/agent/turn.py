@@ -23,6 +23,7 @@ from bot.agent.marking import marked
 from bot.agent.models.protocol import ReplyDone
 from bot.agent.prompt import variables_note
 from bot.agent.tools import EXECUTE, LIST_FILES, unknown_tool
+from bot.agent.usage import Account
 from bot.agent.user_files import file_lines
 from kernel_manager.errors import ThreadbookError
 from kernel_manager.sessions.session import Session
@@ -49,11 +50,14 @@ _LAST_ROUND = (
 class Turn:
     """See the module. :meth:`events` is iterated once; :meth:`stop` ends the turn from outside, with its end as an event."""
 
-    def __init__(self, agent: Agent, session: Session, messages: Sequence[Message], assistant: Assistant) -> None:
+    def __init__(
+        self, agent: Agent, session: Session, messages: Sequence[Message], assistant: Assistant, account: Account
+    ) -> None:
         self._agent = agent
         self._session = session
         self._messages = messages
         self._assistant = assistant
+        self._account = account
         self._eyes = agent.options.eyes(assistant)
         self._queue: asyncio.Queue[AgentEvent | None] = asyncio.Queue()
         self._asking = Asking(agent, session, assistant, self._emit)
@@ -128,8 +132,7 @@ class Turn:
         self._emit(TurnEnded(status, "\n\n".join(self._texts), self._used(), reason))
 
     async def _answer(self) -> tuple[TurnStatus, str | None]:
-        book = self._agent.usage
-        if book is not None and (refusal := await book.refusal(self._session.user_id)) is not None:
+        if (refusal := await self._refusal()) is not None:
             return "limit", refusal
         # before the history is read: a cell that outlived its service gets its end there
         held = await self._session.variables()
@@ -139,6 +142,12 @@ class Turn:
             current.append(said(variables_note(held)))
         await self._rounds(past, current)
         return "completed", None
+
+    async def _refusal(self) -> str | None:
+        if self._agent.usage is None:
+            return None
+        refused = [await self._agent.usage.refusal(user_id) for user_id in self._account.users]
+        return next((refusal for refusal in refused if refusal is not None), None)
 
     async def _take_messages(self) -> list[Item]:
         """Write down what was said, before the model is asked, and return it as the model gets it."""
@@ -196,7 +205,7 @@ class Turn:
         if call.name == EXECUTE.name:
             return await self._cells.run(call)
         if call.name == LIST_FILES.name:
-            files = await self._agent.files_of(self._session.user_id)
+            files = await self._session.files()
             return _told(call, marked("files", "\n".join(file_lines(files)) or "none"))
         return _told(call, f"error: {unknown_tool(call.name)}")
 
@@ -224,7 +233,7 @@ class Turn:
         if self._agent.usage is None or not used.requests:
             return
         try:
-            await self._agent.usage.add(self._session.user_id, used, assistant_id=self._assistant.assistant_id)
+            await self._agent.usage.charge(self._account, used, assistant_id=self._assistant.assistant_id)
         except ThreadbookError as exc:
             logger.warning("the usage of a turn was not written down: %s", exc)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bot.agent.events import TurnUsage
+from bot.agent.models.protocol import TokenUsage
 from kernel_manager.database.protocol import Database, UsageRecord
 
 KIND = "chat"
@@ -25,6 +26,14 @@ class DailyLimits:
         return self.tokens is not None or self.runs is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who is charged for a turn, each with an equal part, and under which kind it is written down."""
+
+    users: tuple[str, ...]
+    kind: str = KIND
+
+
 class UsageBook:
     """Writes down what turns took, and says when a user has used up the day. Methods raise DatabaseError."""
 
@@ -41,6 +50,11 @@ class UsageBook:
             return None
         now = self._clock()
         return refusal(await self._database.get_user_token_stats(user_id, now.date()), self._limits, now)
+
+    async def charge(self, account: Account, usage: TurnUsage, *, assistant_id: str = "") -> None:
+        """Add what a turn took to everybody's part of the account; without a model there is no assistant."""
+        for user_id, share in zip(account.users, shares(usage, len(account.users)), strict=True):
+            await self.add(user_id, share, assistant_id=assistant_id, kind=account.kind)
 
     async def add(self, user_id: str, usage: TurnUsage, *, assistant_id: str, kind: str = KIND) -> None:
         """Add what a turn took."""
@@ -67,9 +81,27 @@ class UsageBook:
         return await self._database.reset_user_token_stats(user_id)
 
 
+def shares(usage: TurnUsage, count: int) -> list[TurnUsage]:
+    """Return a turn's usage in so many parts, as equal as whole numbers can be, which add up to all of it."""
+
+    def part(amount: int, number: int) -> int:
+        return amount // count + (number < amount % count)
+
+    return [
+        TurnUsage(
+            TokenUsage(*(part(amount, number) for amount in (usage.tokens.input, usage.tokens.output, usage.tokens.cached))),
+            part(usage.requests, number),
+            part(usage.runs, number),
+            usage.seconds / count,
+        )
+        for number in range(count)
+    ]
+
+
 def refusal(records: Sequence[UsageRecord], limits: DailyLimits, now: datetime) -> str | None:
     """Return what to tell a user whose day is used up, or None."""
-    today = [record for record in records if record["day"] == f"{now:%Y-%m-%d}"]
+    # what ran without a model was nobody's answer: it has no assistant
+    today = [record for record in records if record["day"] == f"{now:%Y-%m-%d}" and record["assistant_id"]]
     tokens = sum(record["input_tokens"] + record["output_tokens"] for record in today)
     runs = sum(record["runs"] for record in today)
     if limits.tokens is not None and tokens >= limits.tokens:

@@ -6,48 +6,46 @@ from typing import Any
 
 import discord
 from discord import app_commands
-from discord.ext import commands
 
 from bot.agent.opening import OpenAgent
-from bot.cogs.errors import answer, explained
+from bot.cogs.errors import answer, deferred
+from bot.cogs.gated import Gated
 from bot.cogs.places import place_of
 from bot.conversation import NO_MODEL
 from bot.markdown import head, verbatim
 from bot.rendering import MESSAGE_LIMIT
-from bot.service import Service
 from kernel_manager.database.protocol import UsageRecord
 from kernel_manager.errors import UsageError
 
 _MAX_CHOICES = 25
-_DAYS = 14
+_LINES = 14
 HELP = """\
-**Mention me** in a channel, or use `/new`: I open a thread with a session of your own.
-What you write there is a turn; your variables stay.
-**Attach** files to a message: `load_file("name")` opens them in your code.
-**Code** runs directly behind `!run`, with `/run`, or in a ```py block where there is no model.
+**Mention me** in a channel, or use `/new`: I open a thread with a session of your own. In a thread, a mention makes it yours.
+What you write there is a turn; your variables stay. Edit a message, and I offer to run it again.
+**Attach** files, or forward or answer a message that has some: `load_file("name")` opens them in your code.
+**Code** runs directly behind `!run`, with `/run`, or in a ```py block where there is no model; longer code comes as a .py file.
 **Below a turn**: run its cells again, see its code, take the session as a notebook, begin anew.
-`/new` `/run` `/stop` `/reset` `/notebook` · this session
-`/files list` `delete` `extend` `keep` · your files
-`/assistant` · who answers you    `/usage` · what you used    `/status` · how I am"""
+`/new` `/ask` `/run` `/stop` `/reset` `/notebook` `/share` `/unshare` · this session
+`/sessions` · all of yours    `/files list` `preview` `delete` `extend` `keep` · your files
+`/assistant` · who answers you    `/usage` · what you used    `/status` · how I am
+`/forget` · delete all that is yours    `/admin` · for who runs the server or me"""
 
 
-class Account(commands.Cog, name="Threadbook account"):
+class Account(Gated, name="Threadbook account"):
     """See the module."""
-
-    def __init__(self, service: Service) -> None:
-        self._service = service
 
     @app_commands.command(description="What I do, and how to ask for it")
     async def help(self, interaction: discord.Interaction[Any]) -> None:
         """Explain."""
-        async with explained(interaction):
+        async with deferred(interaction):
+            await self.allow(interaction)
             await answer(interaction, HELP)
 
     @app_commands.command(description="Your session here, and how the service is")
     async def status(self, interaction: discord.Interaction[Any]) -> None:
         """Tell."""
-        async with explained(interaction):
-            await interaction.response.defer(ephemeral=True, thinking=True)
+        async with deferred(interaction):
+            await self.allow(interaction)
             await answer(interaction, "\n".join([*await self._here(interaction), *await self._everywhere(interaction)]))
 
     async def _here(self, interaction: discord.Interaction[Any]) -> list[str]:
@@ -73,7 +71,8 @@ class Account(commands.Cog, name="Threadbook account"):
     @app_commands.describe(assistant="Who shall answer you from now on")
     async def assistant(self, interaction: discord.Interaction[Any], assistant: str | None = None) -> None:
         """Choose."""
-        async with explained(interaction):
+        async with deferred(interaction):
+            await self.allow(interaction)
             assistants = self._agent.assistants
             user = str(interaction.user.id)
             if assistant is not None:
@@ -97,8 +96,12 @@ class Account(commands.Cog, name="Threadbook account"):
     @app_commands.command(description="What you used: tokens, runs, seconds of code")
     async def usage(self, interaction: discord.Interaction[Any]) -> None:
         """Tell."""
-        async with explained(interaction):
-            await answer(interaction, usage_lines(await self._agent.usage.get(str(interaction.user.id))))
+        async with deferred(interaction):
+            await self.allow(interaction)
+            user = str(interaction.user.id)
+            text = usage_lines(await self._service.usage.get(user))
+            refusal = await self._service.usage.refusal(user)
+            await answer(interaction, f"{text}\n{refusal}" if refusal else text)
 
     @property
     def _agent(self) -> OpenAgent:
@@ -108,10 +111,20 @@ class Account(commands.Cog, name="Threadbook account"):
 
 
 def usage_lines(records: list[UsageRecord]) -> str:
-    """Return what was used, a line a day and assistant, of the last days."""
-    lines = [
-        f"{record['day']} · {verbatim(record['assistant_id'], 60)} · {record['input_tokens']:,} tokens in, "
-        f"{record['output_tokens']:,} out · {record['runs']} runs · {record['seconds']:.1f} s"
-        for record in records[-_DAYS:]
-    ]
-    return head("\n".join(lines) or "Nothing yet.", MESSAGE_LIMIT)
+    """Return what was used, a line a day and assistant, of the last days; the latest first."""
+    totals: dict[tuple[str, str], list[float]] = {}
+    for record in records:
+        total = totals.setdefault((record["day"], record["assistant_id"]), [0, 0, 0, 0])
+        used = record["input_tokens"], record["output_tokens"], record["runs"], record["seconds"]
+        totals[record["day"], record["assistant_id"]] = [one + more for one, more in zip(total, used, strict=True)]
+    lines = [f"{day} · {_used(assistant, *total)}" for (day, assistant), total in sorted(totals.items(), reverse=True)[:_LINES]]
+    return head("\n".join(lines) or "Nothing yet.", MESSAGE_LIMIT - 200)
+
+
+def _used(assistant: str, tokens_in: float, tokens_out: float, runs: float, seconds: float) -> str:
+    ran = f"{int(runs)} runs · {seconds:.1f} s"
+    return (
+        f"{verbatim(assistant, 60)} · {int(tokens_in):,} tokens in, {int(tokens_out):,} out · {ran}"
+        if assistant
+        else f"code · {ran}"
+    )

@@ -1,146 +1,205 @@
-"""Conversations: a mention or ``/new`` opens a thread with a session of its own; direct messages are the default session."""
+"""Conversations: what is said at a place of ours is a turn; a mention opens a thread with a session, or adopts one."""
 
 from __future__ import annotations
 
 import logging
-import re
+from datetime import timedelta
 from typing import Any, Final
 
 import discord
-from discord import app_commands
 from discord.ext import commands
 
-from bot.cogs.errors import answer, explained
-from bot.cogs.places import DIRECT, place_of, thread_session
-from bot.conversation import Incoming
-from bot.hand_in import described
-from bot.message_code import code_blocks, code_to_run
+from bot.cogs.gated import Gated
+from bot.cogs.offers import Offers
+from bot.cogs.places import DIRECT
+from bot.conversation import Conversation, Incoming
+from bot.failures import failure_line, noted_failure
+from bot.gate import Asker
+from bot.incoming import incoming_of, mentions, words_of
+from bot.markdown import verbatim
+from bot.opening_threads import NoThreadError, adopted, thread_for
 from bot.places import Place
 from bot.service import Service
-from kernel_manager.errors import ThreadbookError, UsageError
+from bot.views.offers import offer
+from kernel_manager.errors import UsageError
 
 logger = logging.getLogger(__name__)
 
-_ARCHIVE_MINUTES: Final = 1440
-_NAME = 90
-_SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
+SPOKEN: Final = (discord.MessageType.default, discord.MessageType.reply)
+NOT_YOURS = "This session is somebody else's: its owner can `/share` it. Mention me in a channel to have one of your own."
+SECRET = "That is a secret: delete your message, press **Answer** and enter it there. I did not take it."  # noqa: S105  (a word about one)
+FULL = "Too much is queued here; wait for the turn that runs, or stop it."
 
 
-class Chat(commands.Cog, name="Threadbook chat"):
+class Chat(Gated, name="Threadbook chat"):
     """See the module."""
 
-    def __init__(self, bot: commands.Bot | commands.AutoShardedBot, service: Service) -> None:
+    def __init__(self, bot: commands.Bot | commands.AutoShardedBot, service: Service, offers: Offers) -> None:
+        super().__init__(service)
         self._bot = bot
-        self._service = service
+        offers.on("edited", self._again)
+        offers.on("direct", self._go_direct)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         """Answer what is said at a place of ours, or to the bot."""
-        if message.author.bot or message.type not in _SPOKEN or (await self._bot.get_context(message)).valid:
+        if message.author.bot or message.type not in SPOKEN or (await self._bot.get_context(message)).valid:
             return  # what is a command of the bot that we are a guest of is none of our business
+        await self.hear(message)
+
+    async def hear(self, message: discord.Message) -> None:
+        """Take a message in; whoever wrote it learns what is wrong with it."""
         try:
             await self._hear(message)
-        except ThreadbookError as exc:
-            logger.warning("a message of user %s was not handled: %s", message.author.id, exc)
-            await message.reply(str(exc)[:1_500], allowed_mentions=discord.AllowedMentions.none())
-
-    @commands.Cog.listener()
-    async def on_raw_thread_delete(self, payload: discord.RawThreadDeleteEvent) -> None:
-        """A thread that is gone needs no kernel."""
-        await self._service.end(payload.thread_id)
+        except UsageError as exc:
+            await _reply(message, verbatim(str(exc), 1_500))
+        except Exception as exc:  # noqa: BLE001  (whoever wrote gets an answer, whatever went wrong)
+            await _reply(message, failure_line(exc, noted_failure(exc, f"a message of user {message.author.id}")))
 
     async def _hear(self, message: discord.Message) -> None:
+        place = await self._place_of(message)
+        if place is None:
+            if self._is_meant(message):
+                await self._service.gate.check(_asker(message))
+                await self._begin(message)
+        elif not place.may_run(message.author.id):
+            if self._is_meant(message):
+                await _reply(message, NOT_YOURS)
+        else:
+            await self.take(place, message)
+
+    async def _place_of(self, message: discord.Message) -> Place | None:
+        places = self._service.places
         if message.guild is None:
-            place = await self._service.places.open(message.channel.id, message.author.id, DIRECT)
-            await self._take(place, message.channel, message)
-            return
-        place_or_none = await self._service.places.find(message.channel.id)
-        if place_or_none is not None:
-            if place_or_none.owner_id == message.author.id:
-                await self._take(place_or_none, message.channel, message)
-            elif self._is_meant(message):
-                await _reply(message, "This session is somebody else's. Mention me in a channel to have one of your own.")
-        elif self._is_meant(message):
-            await self._begin(message)
+            return await places.open(message.channel.id, message.author.id, DIRECT)
+        place = await places.find(message.channel.id)
+        if place is not None and place.ended_at is not None:
+            place = await places.change(place, ended_at=None)  # it was not deleted after all
+        return place
 
     def _is_meant(self, message: discord.Message) -> bool:
-        """Whether the bot itself is mentioned: neither everybody, nor by a mere reply."""
-        user = self._bot.user
-        return user is not None and re.search(rf"<@!?{user.id}>", message.content) is not None
+        return self._bot.user is not None and mentions(message, self._bot.user.id)
 
     async def _begin(self, message: discord.Message) -> None:
-        channel: discord.abc.Messageable = message.channel
-        if not isinstance(channel, discord.Thread):
-            name = (
-                self._text(message).split("\n")[0][:_NAME].strip(" `*_#") or f"Session of {message.author.display_name}"[:_NAME]
-            )
-            try:
-                channel = await message.create_thread(name=name, auto_archive_duration=_ARCHIVE_MINUTES)
-            except (discord.Forbidden, ValueError):
-                await _reply(message, "I cannot open a thread here. Write to me in direct messages instead.")
+        assert self._bot.user is not None
+        text = words_of(message, self._bot.user.id)
+        try:
+            thread = await thread_for(message, text)
+        except NoThreadError as exc:
+            await message.reply(str(exc), view=offer("direct", message.id), allowed_mentions=discord.AllowedMentions.none())
+            return
+        place = await adopted(self._service, thread, message.author.id)
+        if not text and not message.attachments and message.reference is None:
+            await thread.send("Go on: ask, send code, or attach a file.")
+            return
+        await self.take(place, message, thread)
+
+    async def take(
+        self, place: Place, message: discord.Message, channel: discord.abc.Messageable | None = None, *, again: bool = False
+    ) -> None:
+        """Have a message at a place answered; ``channel`` is where, if not where it was said.
+
+        One that was taken in already is taken in only if that is asked for. Raises UsageError.
+        """
+        conversation = self._service.conversation(place, channel or message.channel)
+        if not conversation.claim(message.id) and not again:
+            return
+        try:
+            await self._service.gate.check(_asker(message))
+            if await self._is_answer(conversation, message):
                 return
-        assert isinstance(channel, discord.Thread)
-        place = await self._service.places.open(channel.id, message.author.id, thread_session(channel.id))
-        if not self._text(message) and not message.attachments:
-            await channel.send("Go on: ask, send code, or attach a file.")
+            incoming = await self._incoming(message)
+            if incoming is None:
+                return
+            taken = conversation.add(incoming)
+        except UsageError:
+            await self._service.places.note_handled(place, [message.id])  # it has its answer: the refusal
+            raise
+        if not taken:
+            raise UsageError(FULL)
+
+    async def _is_answer(self, conversation: Conversation, message: discord.Message) -> bool:
+        """Whether a message was the answer to a question of the code's."""
+        assert self._bot.user is not None
+        asked = message.reference.message_id if message.reference is not None else None
+        if asked is None or not conversation.is_question(asked):
+            return False
+        if conversation.question is not None and conversation.question.password:
+            await _reply(message, SECRET)
+            answered = True
+        else:
+            answered = conversation.answer(words_of(message, self._bot.user.id))
+        if answered:
+            await self._service.places.note_handled(conversation.place, [message.id])
+        return answered
+
+    async def _incoming(self, message: discord.Message) -> Incoming | None:
+        assert self._bot.user is not None
+        return await incoming_of(message, self._bot.user.id, model=self._service.agent is not None)
+
+    # --- edited messages ------------------------------------------------------------------------------------------
+
+    @commands.Cog.listener()
+    async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
+        """Offer to run an edited message again; one that still waits is answered as it is now."""
+        message, before = payload.message, payload.cached_message
+        place = await self._service.places.find(payload.channel_id)
+        if place is None or message.author.bot or message.type not in SPOKEN or not place.may_run(message.author.id):
             return
-        await self._take(place, channel, message)
-
-    def _text(self, message: discord.Message) -> str:
-        user = self._bot.user
-        return re.sub(rf"<@!?{user.id}>", "", message.content).strip() if user is not None else message.content
-
-    async def _take(self, place: Place, channel: discord.abc.Messageable, message: discord.Message) -> None:
-        text = self._text(message)
-        conversation = self._service.conversation(place, channel)
-        reference = message.reference.message_id if message.reference is not None else None
-        if reference is not None and conversation.is_question(reference) and conversation.answer(text):
+        if message.edited_at is None or not message.content or (before is not None and before.content == message.content):
             return
-        cells = code_to_run(text, model=self._service.agent is not None)
-        files = tuple(described(attachment) for attachment in message.attachments)
-        if not text and not files:
+        conversation = self._service.running(place.channel_id)
+        incoming = await self._incoming(message)
+        if incoming is None or (conversation is not None and conversation.replace(incoming)):
             return
-        incoming = Incoming(message.author.display_name, text, cells, files, message.created_at)
-        if not conversation.add(incoming):
-            await _reply(message, "Too much is queued here; wait for the turn that runs, or stop it.")
+        if message.edited_at - message.created_at <= timedelta(minutes=self._service.settings.discord_fresh_minutes):
+            await message.reply(
+                "You edited this.", view=offer("edited", message.id), allowed_mentions=discord.AllowedMentions.none()
+            )
 
-    # --- commands -------------------------------------------------------------------------------------------------
+    async def _again(self, interaction: discord.Interaction[Any], about: str) -> str:
+        channel = interaction.channel
+        assert isinstance(channel, discord.abc.Messageable)
+        message = await fetched(channel, int(about))
+        if message.author.id != interaction.user.id:
+            raise UsageError("only who wrote the message can run it again")
+        place = await self._service.places.find(message.channel.id)
+        if place is None or not place.may_run(interaction.user.id):
+            raise UsageError("this is no session of yours any more")
+        await self.take(place, message, again=True)
+        return "Running it again."
 
-    @app_commands.command(name="new", description="Open a thread with a session of its own")
-    @app_commands.describe(name="What the thread is called", private="Only you and whom you invite see it")
-    @app_commands.guild_only()
-    async def new(self, interaction: discord.Interaction[Any], name: str | None = None, private: bool = False) -> None:
-        """Open a thread."""
-        async with explained(interaction):
-            channel = interaction.channel
-            if isinstance(channel, discord.Thread):
-                channel = channel.parent
-            if not isinstance(channel, discord.TextChannel):
-                raise UsageError("threads cannot be opened here: use this in a text channel, or write to me directly")
-            await interaction.response.defer(ephemeral=True, thinking=True)
-            kind = discord.ChannelType.private_thread if private else discord.ChannelType.public_thread
-            title = (name or f"Session of {interaction.user.display_name}")[:_NAME]
-            try:
-                thread = await channel.create_thread(name=title, type=kind, auto_archive_duration=_ARCHIVE_MINUTES)
-                await thread.add_user(interaction.user)
-            except discord.Forbidden as exc:
-                raise UsageError("I may not open threads here: ask for the permission, or write to me directly") from exc
-            await self._service.places.open(thread.id, interaction.user.id, thread_session(thread.id))
-            await answer(interaction, f"Your session: {thread.mention}")
+    async def _go_direct(self, interaction: discord.Interaction[Any], about: str) -> str:
+        """Answer a message from a channel without threads in direct messages."""
+        channel = interaction.channel
+        assert isinstance(channel, discord.abc.Messageable)
+        message = await fetched(channel, int(about))
+        if message.author.id != interaction.user.id:
+            raise UsageError("write to me directly to have a session of your own")
+        direct = await message.author.create_dm()
+        place = await self._service.places.open(direct.id, message.author.id, DIRECT)
+        try:
+            await direct.send("Here I am: go on here.")
+        except discord.Forbidden as exc:
+            raise UsageError("I cannot write to you: allow direct messages from members of this server") from exc
+        await self.take(place, message, direct)
+        return "I answer in direct messages."
 
-    @app_commands.command(name="run", description="Run Python here, without the model")
-    @app_commands.describe(code="The code of a cell")
-    async def run(self, interaction: discord.Interaction[Any], code: app_commands.Range[str, 1, 4_000]) -> None:
-        """Run a cell."""
-        async with explained(interaction):
-            place = await place_of(self._service, interaction)
-            channel = interaction.channel
-            if not isinstance(channel, discord.abc.Messageable):
-                raise UsageError("nothing can run in this channel")
-            cells = code_blocks(code) or (code,)
-            taken = self._service.conversation(place, channel).add(Incoming(interaction.user.display_name, "", cells))
-            await answer(interaction, "Running it." if taken else "Too much is queued here.")
+
+async def fetched(channel: discord.abc.Messageable, message_id: int) -> discord.Message:
+    """Return a message; raises UsageError if it is gone."""
+    try:
+        return await channel.fetch_message(message_id)
+    except discord.NotFound as exc:
+        raise UsageError("the message is gone; send it again") from exc
+
+
+def _asker(message: discord.Message) -> Asker:
+    return Asker.of(message.author, message.channel, message.guild)
 
 
 async def _reply(message: discord.Message, text: str) -> None:
-    await message.reply(text, allowed_mentions=discord.AllowedMentions.none())
+    try:
+        await message.reply(text, allowed_mentions=discord.AllowedMentions.none())
+    except discord.HTTPException as exc:
+        logger.warning("user %s could not be answered: %s", message.author.id, exc)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import secrets
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import discord
 
+from bot.failures import failure_line, noted_failure
 from bot.group import as_called
 from bot.markdown import verbatim
-from kernel_manager.errors import ThreadbookError
-
-logger = logging.getLogger(__name__)
+from kernel_manager.errors import UsageError
 
 
 @asynccontextmanager
@@ -22,14 +20,25 @@ async def explained(interaction: discord.Interaction[Any]) -> AsyncIterator[None
     """Answer the interaction with what went wrong in the body, if anything did."""
     try:
         yield
-    except ThreadbookError as exc:
+    except UsageError as exc:
         await answer(interaction, verbatim(str(exc), 1_500))
-    except discord.HTTPException:
-        raise
-    except Exception:  # whoever asked gets an answer, whatever went wrong
-        number = secrets.token_hex(4)
-        logger.exception("error %s in an interaction of user %s", number, interaction.user.id)
-        await answer(interaction, f"Something went wrong; tell the operator error {number}.")
+    except Exception as exc:  # noqa: BLE001  (whoever asked gets an answer, whatever went wrong)
+        await answer_failure(interaction, exc)
+
+
+@asynccontextmanager
+async def deferred(interaction: discord.Interaction[Any]) -> AsyncIterator[None]:
+    """The same for what may take its time: Discord waits, and only who asked sees the answer."""
+    async with explained(interaction):
+        await interaction.response.defer(ephemeral=True, thinking=True)
+        yield
+
+
+async def answer_failure(interaction: discord.Interaction[Any], error: BaseException) -> None:
+    """Tell the user that something went wrong, in one line with an id; the log has the rest under the same id."""
+    number = noted_failure(error, f"an interaction of user {interaction.user.id}")
+    with contextlib.suppress(discord.HTTPException):  # what failed may be Discord itself
+        await answer(interaction, failure_line(error, number))
 
 
 async def answer(interaction: discord.Interaction[Any], text: str, **more: Any) -> None:

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import io
+import re
+from collections.abc import Sequence
 from typing import Any
 
 import discord
 from discord import app_commands
 from discord.ext import commands
 
+from bot.cogs import uploads
 from bot.cogs.errors import answer, explained
-from bot.cogs.places import place_of
-from bot.conversation import FILE_LIMIT, Conversation, Incoming
-from bot.markdown import fenced, size, verbatim
+from bot.cogs.places import asker_of, check_owner, own_place_of, place_of
+from bot.cogs.takeaway import SEPARATOR, cells_of, keep, offer_to_keep, send_notebook, show_code, written_by
+from bot.conversation import Conversation, Incoming
+from bot.direct_turn import DirectCell
+from bot.markdown import size
 from bot.places import Place
-from bot.rendering import MESSAGE_LIMIT
 from bot.service import Service
-from bot.views.buttons import TURNS, TurnButton
-from bot.views.modals import AnswerModal
+from bot.views.buttons import KeepSelect, TurnButton, row_of
+from bot.views.file_buttons import FileButton
+from bot.views.modals import MAX_FIELD, AnswerModal, CodeModal
+from bot.views.naming import TURNS
 from kernel_manager.errors import UsageError
-from notebooks_export import Export, ExportOptions, export_session
+
+_DIVIDER = re.compile(r"^# ?%%.*$", re.MULTILINE)
+_LOSES = "This forgets all variables and what was said here; your files stay, and the session can still be taken as a notebook."
+_BEGUN = "Begun anew: fresh kernel, empty context. Your files are still there."
 
 
 class Turns(commands.Cog, name=TURNS):
@@ -38,12 +45,40 @@ class Turns(commands.Cog, name=TURNS):
                     await self._stop(interaction)
                 case "answer":
                     await self._ask(interaction)
-                case "notebook":
-                    await self._notebook(interaction, place, button.session_id)
+                case "notebook" | "html" | "bundle":
+                    await send_notebook(interaction, self._service, place, button.session_id, button.name)
                 case "reset":
-                    await self._reset(interaction, place)
-                case "code" | "again":
+                    check_owner(place, interaction)
+                    await self._ask_to_reset(interaction, place)
+                case "resetting":
+                    check_owner(place, interaction)
+                    await interaction.response.defer()
+                    await self._service.reset(place)
+                    await interaction.edit_original_response(content=_BEGUN, view=None)
+                case "keep":
+                    await offer_to_keep(interaction, self._service, place, button)
+                case "code" | "again" | "edit":
                     await self._cells(interaction, place, button)
+
+    async def chosen(self, interaction: discord.Interaction[Any], select: KeepSelect, numbers: Sequence[int]) -> None:
+        """Keep the files that were chosen."""
+        async with explained(interaction):
+            place = await place_of(self._service, interaction)
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            files = written_by(await cells_of(self._service, place, select.session_id, select.first, select.count))
+            wanted = [files[number] for number in numbers if number < len(files)]
+            await keep(interaction, self._service, place, select.session_id, wanted)
+
+    async def file_pressed(self, interaction: discord.Interaction[Any], button: FileButton) -> None:
+        """Carry out what a button below a file asks for."""
+        async with explained(interaction):
+            await self._service.gate.check(asker_of(interaction))
+            await uploads.file_pressed(interaction, self._service, button)
+
+    async def run_notebook(self, interaction: discord.Interaction[Any], session_id: str, up_to: int | None) -> None:
+        """Run cells of an opened notebook."""
+        async with explained(interaction):
+            await uploads.run_notebook(interaction, self._service, session_id, up_to)
 
     @app_commands.command(name="stop", description="Stop what runs here, and forget what is queued")
     async def stop_command(self, interaction: discord.Interaction[Any]) -> None:
@@ -54,86 +89,83 @@ class Turns(commands.Cog, name=TURNS):
 
     @app_commands.command(name="reset", description="Begin anew here: fresh kernel, empty context; your files stay")
     async def reset_command(self, interaction: discord.Interaction[Any]) -> None:
-        """Reset."""
+        """Reset, without asking: whoever types this means it."""
         async with explained(interaction):
-            await self._reset(interaction, await place_of(self._service, interaction))
+            place = await own_place_of(self._service, interaction)
+            await interaction.response.defer(ephemeral=True, thinking=True)
+            await self._service.reset(place)
+            await answer(interaction, _BEGUN)
 
     @app_commands.command(name="notebook", description="Take this session away as a Jupyter notebook")
     async def notebook_command(self, interaction: discord.Interaction[Any]) -> None:
         """Export."""
         async with explained(interaction):
             place = await place_of(self._service, interaction)
-            await self._notebook(interaction, place, place.session_id)
+            await send_notebook(interaction, self._service, place, place.session_id)
 
     def _conversation(self, interaction: discord.Interaction[Any]) -> Conversation | None:
         return self._service.running(interaction.channel_id) if interaction.channel_id is not None else None
 
     async def _stop(self, interaction: discord.Interaction[Any]) -> None:
         conversation = self._conversation(interaction)
-        stopped = conversation is not None and conversation.stop()
+        stopped = conversation is not None and await conversation.withdraw()
         await answer(interaction, "Stopping." if stopped else "Nothing runs here.")
 
     async def _ask(self, interaction: discord.Interaction[Any]) -> None:
         conversation = self._conversation(interaction)
-        prompt = conversation.question if conversation is not None else None
-        if conversation is None or prompt is None:
+        question = conversation.question if conversation is not None else None
+        if conversation is None or question is None:
             await answer(interaction, "The code does not ask any more.")
             return
 
         async def submitted(submission: discord.Interaction, text: str) -> None:
-            if conversation.answer(text):
+            if conversation.answer(text, question):
                 await submission.response.defer()
             else:
-                await answer(submission, "The code does not ask any more.")
+                await answer(submission, "The code does not ask that any more.")
 
-        await interaction.response.send_modal(AnswerModal(prompt, submitted))
+        await interaction.response.send_modal(AnswerModal(question.prompt, submitted, secret=question.password))
 
-    async def _notebook(self, interaction: discord.Interaction[Any], place: Place, session_id: str) -> None:
+    async def _ask_to_reset(self, interaction: discord.Interaction[Any], place: Place) -> None:
+        """A button is pressed by mistake sooner than a command is typed: ask where something would be lost."""
         await interaction.response.defer(ephemeral=True, thinking=True)
-        session = await self._service.interpreter.session(place.user_id, session_id, create=False)
-        limit = interaction.guild.filesize_limit if interaction.guild is not None else FILE_LIMIT
-        export = await export_session(self._service.interpreter, session, ExportOptions(max_bytes=limit))
-        await _send_export(interaction, "The session as a notebook.", export)
-        if export.data:
-            bundle = await export_session(self._service.interpreter, session, ExportOptions(bundle=True, max_bytes=limit))
-            await _send_export(interaction, "The same with its data, as a bundle that runs by itself.", bundle)
-
-    async def _reset(self, interaction: discord.Interaction[Any], place: Place) -> None:
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        await self._service.reset(place)
-        await interaction.followup.send("Begun anew: fresh kernel, empty context. Your files are still there.", ephemeral=True)
+        if (await (await self._service.session_of(place)).info()).cells:
+            await answer(interaction, _LOSES, view=row_of(TurnButton("resetting", place.session_id)))
+        else:
+            await self._service.reset(place)
+            await answer(interaction, _BEGUN)
 
     async def _cells(self, interaction: discord.Interaction[Any], place: Place, button: TurnButton) -> None:
-        await interaction.response.defer(ephemeral=True, thinking=True)
-        session = await self._service.interpreter.session(place.user_id, button.session_id, create=False)
-        history = await asyncio.to_thread(session.read_history)
-        codes = [cell.code for cell in history.cells[button.first : button.first + button.count]]
-        if not codes:
-            raise UsageError("the cells of this turn are not in the session's history any more")
-        if button.name == "code":
-            await _show_code(interaction, codes)
-        elif button.session_id != place.session_id:
-            raise UsageError("this turn is from before the last reset: show its code and run that")
-        else:
-            channel = interaction.channel
-            if not isinstance(channel, discord.abc.Messageable):
-                raise UsageError("nothing can run in this channel")
-            taken = self._service.conversation(place, channel).add(Incoming(interaction.user.display_name, "", tuple(codes)))
-            await interaction.followup.send("Running it again." if taken else "Too much is queued here.", ephemeral=True)
+        if button.name != "edit":  # a form can only be the first answer
+            await interaction.response.defer(ephemeral=True, thinking=True)
+        cells = await cells_of(self._service, place, button.session_id, button.first, button.count)
+        codes = [cell.code for cell in cells]
+        match button.name:
+            case "code":
+                await show_code(interaction, codes)
+            case "edit":
+                await self._edit(interaction, place, codes)
+            case _ if button.session_id != place.session_id:
+                raise UsageError("this turn is from before the last reset: show its code and run that")
+            case _:
+                await self._run(interaction, place, codes)
 
+    async def _edit(self, interaction: discord.Interaction[Any], place: Place, codes: Sequence[str]) -> None:
+        code = SEPARATOR.join(codes)
+        if size(code) > MAX_FIELD:
+            advice = f"A form takes {MAX_FIELD:,} characters, the code has {len(code):,}: edit this file and send it with `!run`."
+            await show_code(interaction, codes, advice)
+            return
 
-async def _send_export(interaction: discord.Interaction[Any], head: str, export: Export) -> None:
-    name, content = export.as_one_file()
-    notes = "\n".join(f"-# {verbatim(note, 300)}" for note in export.notes[:5])
-    await interaction.followup.send(
-        f"{head}\n{notes}"[:MESSAGE_LIMIT], file=discord.File(io.BytesIO(content), name), ephemeral=True
-    )
+        async def submitted(submission: discord.Interaction, text: str) -> None:
+            async with explained(submission):
+                cells = [cell.strip("\n") for cell in _DIVIDER.split(text) if cell.strip()]
+                if not cells:
+                    raise UsageError("there is no code to run")
+                await self._run(submission, place, cells)
 
+        await interaction.response.send_modal(CodeModal(code, submitted))
 
-async def _show_code(interaction: discord.Interaction[Any], codes: list[str]) -> None:
-    text = "\n".join(fenced(code, "py") for code in codes)
-    if size(text) <= MESSAGE_LIMIT:
-        await interaction.followup.send(text, ephemeral=True)
-        return
-    content = "\n\n# %%\n".join(codes).encode()
-    await interaction.followup.send(file=discord.File(io.BytesIO(content), "code.py"), ephemeral=True)
+    async def _run(self, interaction: discord.Interaction[Any], place: Place, codes: Sequence[str]) -> None:
+        incoming = Incoming(interaction.user.display_name, "", tuple(map(DirectCell, codes)))
+        await uploads.queue(interaction, self._service, place, incoming)

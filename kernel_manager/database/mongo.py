@@ -203,6 +203,13 @@ class MongoDatabase:
         """See the protocol."""
         return await self._delete(self._configuration, {"key": records.config_key(key)})
 
+    async def list_config(self, prefix: str) -> dict[str, Json]:
+        """See the protocol."""
+        first, beyond = records.keys_from(prefix)
+        found = await self._find(self._configuration, {"key": {"$gte": first, "$lt": beyond}})
+        values = {str(document["key"]): _plain(document.get("value")) for document in found}
+        return dict(sorted(values.items()))
+
     # --- assistants -----------------------------------------------------------------------------------------------
 
     async def get_assistant(self, assistant_id: str) -> AssistantRecord | None:

@@ -155,6 +155,9 @@ class Database(Protocol):
     async def delete_config(self, key: str) -> bool:
         """Remove a value; return whether there was one."""
 
+    async def list_config(self, prefix: str) -> dict[str, Json]:
+        """Return the values of all keys that begin with ``prefix``, by key, in the order of the keys."""
+
     # --- assistants -----------------------------------------------------------------------------------------------
 
     async def get_assistant(self, assistant_id: str) -> AssistantRecord | None:

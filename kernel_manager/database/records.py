@@ -54,6 +54,12 @@ def config_key(key: object) -> str:
     return _identifier(key, "the configuration key")
 
 
+def keys_from(prefix: object) -> tuple[str, str]:
+    """Return the first key that begins with ``prefix``, and what all of them come before. Raises UsageError."""
+    first = config_key(prefix)
+    return first, first + "\U0010ffff"
+
+
 def storable(value: Json, what: str = "the value") -> Json:
     """Return a value as JSON keeps it. Raises UsageError if JSON cannot say it, or for more than MAX_VALUE_BYTES."""
     return json.loads(as_json(value, what))  # type: ignore[no-any-return]

@@ -146,6 +146,12 @@ class SqliteDatabase:
         """See the protocol."""
         return await self._run("DELETE FROM app_config WHERE key = ?", records.config_key(key)) > 0
 
+    async def list_config(self, prefix: str) -> dict[str, Json]:
+        """See the protocol."""
+        bounds = records.keys_from(prefix)
+        rows = await self._rows("SELECT key, value FROM app_config WHERE key >= ? AND key < ? ORDER BY key", *bounds)
+        return {str(row[0]): json_or_text(row[1]) for row in rows}
+
     # --- assistants -----------------------------------------------------------------------------------------------
 
     async def get_assistant(self, assistant_id: str) -> AssistantRecord | None:

@@ -393,6 +393,8 @@ class CellRun:
 
     @property
     def _failed(self) -> bool:
+        if self._reply is None and self._interrupted and not self._resumed:
+            return True  # no reply came after the interrupt: nothing says that the cell came to its end
         reply = self._reply or {}
         return bool(reply.get("status", "error" if self.collector.failed else "ok") != "ok")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from kernel_manager.files.leases import Leases
 from kernel_manager.files.names import safe_filename
 from kernel_manager.files.reconciler import Places, Reconciler, remove_if_empty
 from kernel_manager.files.reconciling import Plan
+from kernel_manager.files.selection import FileRef
 from kernel_manager.files.shelf import Incoming, Shelf, new_entry, storage_errors
 from kernel_manager.files.sources import Stream, chunks_of
 from kernel_manager.files.user_file import AddedFile, FileLimits, UserFile, is_ours, record_of, surplus
@@ -70,6 +71,13 @@ class FileStore:
         more = f" and {len(files) - _MAX_LISTED} more" if len(files) > _MAX_LISTED else ""
         raise UsageError(f"no file {file[:200]!r}; there {f'are: {listed}{more}' if listed else 'are none yet, add one'}")
 
+    async def pick(self, files: Sequence[FileRef]) -> Files:
+        """Return those of these files, of any users, that have not expired, the newest first."""
+        wanted = {(file.user_id, file.file_id) for file in files}
+        owners = sorted({user_id for user_id, _ in wanted})
+        found = [file for owner in owners for file in await self.list(owner) if (owner, file.file_id) in wanted]
+        return sorted(found, key=lambda file: (file.created_at, file.file_id), reverse=True)
+
     async def open(self, user_id: str | int, file: str) -> BinaryIO:
         """Open a file for reading, by id or name; whoever asked closes it."""
         found = await self.find(user_id, file)
@@ -104,11 +112,14 @@ class FileStore:
         finally:
             await asyncio.to_thread(incoming.discard)
 
-    async def keep(self, user_id: str | int, session_id: str, filename: str) -> AddedFile:
-        """Make a file that a session's code wrote a file of the user; ``filename`` is as results name it."""
+    async def keep(self, user_id: str | int, session_id: str, filename: str, *, owner: str | int | None = None) -> AddedFile:
+        """Make a file that a session's code wrote a file of the user; ``filename`` is as results name it.
+
+        ``owner`` is whose it becomes, if not that of the session's user.
+        """
         user = user_key(user_id)
         with await asyncio.to_thread(open_inside, self._places.workspace(user, session_id), filename) as stream:
-            return await self.add(user, filename.rpartition("/")[2], stream)
+            return await self.add(user if owner is None else owner, filename.rpartition("/")[2], stream)
 
     async def remove(self, user_id: str | int, file: str) -> UserFile:
         """Remove a file, by id or name, whoever uses it; return what it was."""

@@ -17,7 +17,6 @@ import importlib
 import logging
 import os
 import random
-import signal
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +30,7 @@ from tornado import ioloop
 from traitlets.config import Config
 from zmq.eventloop.zmqstream import ZMQStream
 
+from .figure_notes import watch_saving
 from .file_index import FilesTable
 from .handles import KernelHandles, KernelPlaces
 from .init import CELL_OVER, READY
@@ -186,9 +186,11 @@ def build(preload: Sequence[str], *, warm_up: bool = True) -> KernelApp:
     app.build()
     if "" not in sys.path:  # isolated mode leaves it out; a cell imports what lies in its working folder, as everywhere
         sys.path.insert(0, "")
-    for name in preload:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
+    with app.kernel.shell.builtin_trap:  # pandas, when it is imported, looks whether it is in a notebook or a terminal
+        for name in preload:
+            with contextlib.suppress(ImportError):
+                importlib.import_module(name)
+    watch_saving()
     if warm_up:
         rehearse(app)
     app.blas_setters = _find_blas_setters()
@@ -232,7 +234,7 @@ def run(app: KernelApp, handles: KernelHandles, places: KernelPlaces, wait: Call
     take_turns_of(LONG_TURN_NS)
     gc.enable()
     _reseed()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    app.kernel.interrupts.install()
     files = FilesTable(places.files)
     app.kernel.shell.provide(load_file=make_load_file(places.files), list_files=files.list_files, FILES=files)
     sys.path.append(places.packages)  # last: it adds to the environment, and never shadows it
@@ -245,7 +247,17 @@ def run(app: KernelApp, handles: KernelHandles, places: KernelPlaces, wait: Call
     os.write(handles.news, READY)
     loop = ioloop.IOLoop.current()
     loop.call_later(SETTLE_AFTER_S, _settle, app.blas_setters)
-    loop.start()
+    _serve(loop)
+
+
+def _serve(loop: ioloop.IOLoop) -> None:
+    """Serve until the kernel is shut down; an interrupt that ends a task of a cell's own comes out of the loop, too."""
+    while True:
+        try:
+            loop.start()
+        except KeyboardInterrupt:
+            continue
+        return
 
 
 def _tell(news: int, what: bytes) -> None:

@@ -5,23 +5,31 @@ It travels in the metadata of the display, under ``threadbook``, and so is in th
 
 from __future__ import annotations
 
+import functools
 import math
+import os
 import sys
 from typing import Any
 
 from IPython.core.formatters import DisplayFormatter
 
+from .stills import in_bundle, still_of
+
 MAX_AXES = 12
 MAX_TEXT = 120
 MAX_LABELS = 12
+MAX_SAVED = 12
+_SAVED = "_threadbook_saved"
 
 
 class NotingFormatter(DisplayFormatter):
-    """IPython's formatter, which adds what a figure shows to the metadata of its picture."""
+    """IPython's formatter, which adds what a figure shows to its picture's metadata, and a picture to what has none."""
 
     def format(self, obj: Any, include: Any = None, exclude: Any = None) -> tuple[dict[str, Any], dict[str, Any]]:
         """See IPython."""
         data, metadata = super().format(obj, include=include, exclude=exclude)
+        if include is None and (png := still_of(obj, data)) is not None:
+            data = {**data, "image/png": in_bundle(png)}
         if any(mime.startswith("image/") for mime in data) and (note := note_of(obj)) is not None:
             metadata = {**metadata, "threadbook": {"figure": note}}
         return data, metadata
@@ -38,9 +46,28 @@ def note_of(obj: Any) -> dict[str, Any] | None:
             "title": _text(title),
             "axes": [_axes(axes) for axes in obj.axes[:MAX_AXES]],
             "more_axes": len(obj.axes[MAX_AXES:]),
+            "saved": list(getattr(obj, _SAVED, ())),
         }
     except Exception:  # noqa: BLE001  (a figure that cannot be described is shown all the same)
         return None
+
+
+def watch_saving() -> None:
+    """Have figures remember the names of the files that they are saved as: who shows both need not show the same twice."""
+    module = sys.modules.get("matplotlib.figure")
+    if module is None:
+        return
+    save = module.Figure.savefig
+
+    @functools.wraps(save)
+    def savefig(self: Any, fname: Any, **options: Any) -> Any:
+        done = save(self, fname, **options)
+        if isinstance(fname, (str, os.PathLike)):
+            saved = getattr(self, _SAVED, [])
+            setattr(self, _SAVED, [*saved, _text(os.path.basename(os.fsdecode(fname)))][-MAX_SAVED:])
+        return done
+
+    module.Figure.savefig = savefig
 
 
 def _axes(axes: Any) -> dict[str, Any]:

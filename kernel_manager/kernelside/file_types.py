@@ -102,6 +102,11 @@ _TABLES = (
         *("opendocument sheet", "table", "an OpenDocument spreadsheet", "ods ots"),
         *("spreadsheet:load_spreadsheet", _FRAME, "pandas python-calamine"),
     ),
+    _limited(
+        *("spreadsheet xml", "table", "an Excel workbook in XML", "", "spreadsheet_xml:load_spreadsheet_xml", _FRAME),
+        "pandas lxml",
+    ),
+    _limited("html table", "table", "a web page with tables", "", "webpages:load_html_table", _FRAME, "pandas lxml"),
     _limited("spss", "table", "SPSS data", "sav zsav", "statistics:load_spss", _FRAME, "pyreadstat"),
     _limited("spss portable", "table", "SPSS portable data", "por", "statistics:load_spss_portable", _FRAME, "pyreadstat"),
     _limited("stata", "table", "Stata data", "dta", "statistics:load_stata", _FRAME, "pandas"),
@@ -481,7 +486,7 @@ _SOURCE_CODE = (
     "twig liquid"
 )
 _MARKUP = (
-    "md markdown mdx rst adoc asciidoc org textile wiki mediawiki tex ltx sty cls dtx html htm xhtml shtml sub log rmd qmd rnw "
+    "md markdown mdx rst adoc asciidoc org textile wiki mediawiki tex ltx sty cls dtx sub log rmd qmd rnw "
     "typ man pod tei dtd rng rnc sgml eps ps gcode ngc step stp iges igs ifc prj cpg lock gitignore editorconfig pem crt csr "
     "po pot strings srx tmx xlf xliff resx nfo diz readme license me changes todo plantuml puml mmd mermaid"
 )
@@ -491,6 +496,11 @@ _TEXTS = (
     _here(
         *("text", "text", "text", f"{_SOURCE_CODE} {_MARKUP}", "plain:load_text", "str"),
         table_loader="table:load_table",
+        may_be_empty=True,
+    ),
+    _here(
+        *("web page", "text", "a web page", "html htm xhtml shtml", "plain:load_text", "str"),
+        table_loader="webpages:load_page_as_table",
         may_be_empty=True,
     ),
     #: Text whose extension says nothing about what is in it.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ctypes
 import fnmatch
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from ipykernel.iostream import BackgroundSocket, IOPubThread
@@ -17,6 +19,7 @@ from traitlets import Callable as CallableTrait
 
 from . import pip_lines
 from .figure_notes import NotingFormatter
+from .interrupts import Interrupts
 from .json_packing import packed
 from .output_limits import MESSAGE_LIMIT, DisplayLimiter, encodable, left_out, shorten_content
 from .variables import variables
@@ -82,13 +85,23 @@ class NoShellChannelThread:
 
 
 class ThreadbookShell(ZMQInteractiveShell):
-    """The shell, with our functions in its namespace from the start and after each ``%reset``."""
+    """The shell, with our functions in its namespace from the start and after each ``%reset``.
+
+    ``begin`` is called before each statement of a cell.
+    """
+
+    begin: Callable[[], object] = staticmethod(lambda: None)
 
     def provide(self, **names: object) -> None:
         """Have ``names`` in the namespace, but not among what the user made."""
         self._provided = names
         self.user_ns.update(names)
         self.user_ns_hidden.update(names)
+
+    async def run_code(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a statement of a cell, unless the cell was interrupted before its first one."""
+        self.begin()
+        return await super().run_code(*args, **kwargs)
 
     def init_display_formatter(self) -> None:
         """Have figures say what they show."""
@@ -132,6 +145,8 @@ class ThreadbookKernel(IPythonKernel):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.limiter = DisplayLimiter()
+        self.interrupts = Interrupts(within=IPythonKernel.do_execute.__code__, around=ThreadbookKernel.do_execute.__code__)
+        cast("ThreadbookShell", self.shell).begin = self.interrupts.begin
         self.shell_channel_thread = NoShellChannelThread()
         self._libc = ctypes.CDLL(None)
         self.spool: Any = None
@@ -147,6 +162,7 @@ class ThreadbookKernel(IPythonKernel):
         header = parent.get("header") or {}
         if channel == "shell" and header.get("msg_type") == "execute_request" and header["msg_id"] != self._cell_msg_id:
             self._cell_msg_id = header["msg_id"]
+            self.interrupts.accept()
             self.limiter.begin()
             if self.spool is not None:
                 self.spool.clear()
@@ -165,12 +181,37 @@ class ThreadbookKernel(IPythonKernel):
         content = {"status": "ok", **variables(dict(shell.user_ns), shell.user_ns_hidden)}
         cast("Session", self.session).send(stream, "variables_reply", content, parent, ident=ident)
 
+    def pre_handler_hook(self) -> None:
+        """Handle interrupts: code may have asked for something else."""
+        self.saved_sigint_handler = self.interrupts.install()
+        self.interrupts.serve(True)
+
+    def post_handler_hook(self) -> None:
+        """Handle interrupts as before."""
+        self.interrupts.serve(False)
+        super().post_handler_hook()
+
+    @contextlib.contextmanager
+    def _cancel_on_sigint(self, future: asyncio.Future[Any]) -> Iterator[None]:
+        """Have interrupts end an asynchronous cell."""
+        self.interrupts.task = future
+        try:
+            yield
+        finally:
+            self.interrupts.task = None
+
     async def do_execute(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Run code; an interrupt that comes in the last moment is a result, not a lost reply."""
+        """Run code; an interrupt that ends it outside of the shell's care is a result, not a lost reply."""
         try:
             reply: dict[str, Any] = await super().do_execute(*args, **kwargs)
-        except KeyboardInterrupt:
+            if self.interrupts.cancelled and reply.get("ename") == "CancelledError":
+                reply["ename"] = "KeyboardInterrupt"
+        except (KeyboardInterrupt, asyncio.CancelledError) as exc:
+            if not (self.interrupts.cancelled or isinstance(exc, KeyboardInterrupt)):
+                raise
             reply = self._interrupted_reply()
+        finally:
+            self.interrupts.over()
         self._publish_held()
         return reply
 

@@ -189,7 +189,15 @@ def _is_damage(exc: BaseException, options: dict[str, Any]) -> bool:
 
 
 def _unreadable(source: Source, taken_for: Recognised | None, exc: BaseException) -> str:
-    return f"{source.name}{_what(taken_for)} {_reason(exc)}; load_file({source.name!r}, as_='bytes') gives its bytes"
+    form = "text" if _is_text(source) and taken_for not in _FORCED.values() else "bytes"
+    return f"{source.name}{_what(taken_for)} {_reason(exc)}; load_file({source.name!r}, as_='{form}') gives its {form}"
+
+
+def _is_text(source: Source) -> bool:
+    try:
+        return bool(source.head) and source.encoding is not None and not source.compression
+    except Exception:  # noqa: BLE001  (what cannot be unpacked is no text)
+        return False
 
 
 def _what(taken_for: Recognised | None) -> str:

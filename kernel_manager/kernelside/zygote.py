@@ -54,6 +54,10 @@ class Layout:
         """The folder of one user's files."""
         return os.path.join(self.data, "files", _checked(user))
 
+    def selected_files(self, user: str, session: str) -> str:
+        """The folder of the files that were chosen for one session."""
+        return os.path.join(self.data, "sessions", _checked(user), _checked(session), "files")
+
     def packages(self, user: str) -> str:
         """What was installed for one user in this environment; its ``current`` is the overlay, and is replaced."""
         return os.path.join(self.data, "packages", _checked(user), os.path.basename(sys.prefix))
@@ -204,12 +208,14 @@ def kernel_plan(layout: Layout, request: dict[str, Any]) -> KernelPlan:
     """
     kernel_id, user = str(request["kernel_id"]), str(request["user"])
     kernel_dir = layout.kernel_dir(kernel_id)
-    workspace = layout.workspace(user, str(request["session"]))
+    session = str(request["session"])
+    workspace = layout.workspace(user, session)
+    files = layout.selected_files(user, session) if request.get("selected") else layout.files(user)
     for path in (os.path.join(kernel_dir, protocol.CONNECTION_FILE), workspace):
         if not os.path.lexists(path):
             raise FileNotFoundError(f"{path} is not there")
     idle_timeout = float(request["idle_timeout"])
-    return KernelPlan(kernel_id, user, kernel_dir, workspace, layout.files(user), layout.packages(user), idle_timeout)
+    return KernelPlan(kernel_id, user, kernel_dir, workspace, files, layout.packages(user), idle_timeout)
 
 
 def enclose(contained: Containment, plan: KernelPlan) -> Enclosure:

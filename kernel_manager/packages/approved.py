@@ -37,11 +37,15 @@ _ALIASES = {"pytables": "tables", "pyqt": "", "cv": "opencv-python-headless", "o
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """One distribution: its normalised name, what it is imported by (dotted names), and the versions that may be installed."""
+    """One distribution: its normalised name, what it is imported by (dotted names), and the versions that may be installed.
+
+    ``companions`` are approved distributions that come with it when a cell imports it.
+    """
 
     name: str
     imports: tuple[str, ...]
     versions: str = ""
+    companions: tuple[str, ...] = ()
 
     @property
     def requirement(self) -> str:
@@ -160,7 +164,10 @@ def _entry(name: str, entry: Mapping[str, Any]) -> Approved:
     imports = entry["imports"]
     if not isinstance(imports, list) or not imports or not all(_is_dotted(item) for item in imports):
         raise ValueError(f"the imports of {name!r} are not a list of module names")
-    return Approved(requirement.name, tuple(imports), requirement.versions)
+    companions = entry.get("with", [])
+    if not isinstance(companions, list) or not all(isinstance(item, str) for item in companions):
+        raise ValueError(f"what {name!r} comes with is not a list of names")
+    return Approved(requirement.name, tuple(imports), requirement.versions, tuple(map(normalised, companions)))
 
 
 def _is_dotted(name: object) -> bool:

@@ -147,7 +147,9 @@ class PackageDesk:
         if name is None or package is None:
             return False
         if not self._has(name, place) and name.partition(".")[0] not in sys.stdlib_module_names:
-            shortage.add(Wanted.plainly(package))
+            for each in (package, *filter(None, map(self.approved.named, package.companions))):
+                if each is package or not self._has_package(each, place):
+                    shortage.add(Wanted.plainly(each))
         return True
 
     def _has_package(self, package: Approved, place: Place) -> bool:

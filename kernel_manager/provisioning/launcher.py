@@ -13,6 +13,8 @@ KERNELSIDE = Path(__file__).resolve().parent.parent / "kernelside"
 _ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+    # a chart of plotly's is its data and a page of 9 kB; its default is a page of 5 MB
+    "PLOTLY_RENDERER": "plotly_mimetype+notebook_connected",
     "PYTHONDONTWRITEBYTECODE": "1",
     "MALLOC_ARENA_MAX": "1",
     # OpenBLAS's idle threads spin for 2^26 processor cycles, about 25 ms of a core in every new kernel; 2^18 are enough
@@ -28,12 +30,16 @@ _NO_THREADS = {
 
 @dataclass(frozen=True, slots=True)
 class KernelRequest:
-    """A kernel to start. ``user`` and ``session`` are the names of their folders; the kernel's folder exists already."""
+    """A kernel to start. ``user`` and ``session`` are the names of their folders; the kernel's folder exists already.
+
+    ``selected`` says that the kernel sees the files that were chosen for its session, not all of the user's.
+    """
 
     kernel_id: str
     user: str
     session: str
     idle_timeout: float
+    selected: bool = False
 
     def to_dict(self) -> dict[str, str | float]:
         """The fields by name."""

@@ -112,6 +112,12 @@ class KernelPool:
 
     # --- room -----------------------------------------------------------------------------------------------------
 
+    def has_room(self, user_id: str) -> bool:
+        """Whether one more kernel of a user fits without another one having to end."""
+        owners = [kernel.owner for kernel in self._found()]
+        own = sum(owner is not None and owner.user_id == user_id for owner in owners)
+        return len(owners) < self._settings.max_kernels and own < self._settings.max_kernels_per_user
+
     async def _admit(self, owner: Owner, kernel_id: str) -> KernelFolder:
         """Make the folder of a new kernel; from then on it counts, for every process."""
         async with self._admitting, _held(FileLock(self._runtime.root / "room.lock")):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kernel_manager.errors import StorageError
+from kernel_manager.files.selection import Selection
 from kernel_manager.sessions.names import check_id, folder_name
 
 
@@ -31,6 +32,16 @@ class SessionPlaces:
     def workspace(self) -> Path:
         """The working folder of the session's code."""
         return self.folder / "workspace"
+
+    @property
+    def selection(self) -> Path:
+        """Which files the session sees, if not all of its user's."""
+        return self.folder / "selection.json"
+
+    @property
+    def files(self) -> Path:
+        """Those files, as the kernel sees them."""
+        return self.folder / "files"
 
     @property
     def history(self) -> Path:
@@ -93,6 +104,15 @@ class DataFolder:
         """The places of all sessions that exist."""
         for history in sorted((self.root / "sessions").glob("*/*/history.jsonl")):
             yield SessionPlaces(history.parent)
+
+    def selections(self) -> Iterator[Selection]:
+        """The chosen files of all sessions that do not see all of their user's."""
+        for record in sorted((self.root / "sessions").glob("*/*/selection.json")):
+            yield self.selection(SessionPlaces(record.parent))
+
+    def selection(self, places: SessionPlaces) -> Selection:
+        """Which files a session sees, if not all of its user's."""
+        return Selection(places.selection, places.files, self.files)
 
     def sessions_of(self, user_id: str) -> Iterator[SessionPlaces]:
         """The places of a user's sessions that exist."""

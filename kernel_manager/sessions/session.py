@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ from kernel_manager.execution.outputs import OutputLimits
 from kernel_manager.execution.result import ExecutionResult, Output, WrittenFile
 from kernel_manager.execution.runner import CellLimits
 from kernel_manager.execution.workspace import WorkspaceQuota, keep_within
+from kernel_manager.files.selection import FileRef
+from kernel_manager.files.user_file import UserFile
 from kernel_manager.packages.desk import Place
 from kernel_manager.sessions import history as log
 from kernel_manager.sessions.asked_cell import AskedCell, Emit
@@ -83,6 +85,7 @@ class Session:
         self._places = host.data.session(user_id, session_id)
         self._history = History(self._places.history, host.clock)
         self._sync = SyncSoon(self._history)
+        self._selection = host.data.selection(self._places)
         self._lock = SessionLock(self._places.lock)
         self._cell_log = CellLog(self._history, self._lock, self._places)
         self._kernel = SessionKernel(host, Owner(user_id, session_id), self._places, self._history, self._on_kernel_exit)
@@ -173,6 +176,41 @@ class Session:
             folder=str(self.folder),
         )
 
+    # --- which files it sees --------------------------------------------------------------------------------------
+
+    @property
+    def selects_files(self) -> bool:
+        """Whether the session sees chosen files only, not all of its user's."""
+        return self._selection.active
+
+    async def files(self) -> list[UserFile]:
+        """Return the files that ``load_file`` finds here, the newest first. Raises DatabaseError, StorageError."""
+        if not self._selection.active:
+            return await self._host.files.list(self.user_id)
+        return await self._host.files.pick(await asyncio.to_thread(self._selection.files))
+
+    async def select_files(self, files: Sequence[FileRef]) -> None:
+        """Have the session see these files and no others, whoever's they are; the kernel ends, and its variables with it."""
+        await self._change_selection(lambda: self._selection.choose(files))
+
+    async def unselect_files(self) -> None:
+        """Have the session see all files of its user again; the kernel ends, and its variables with it."""
+        await self._change_selection(self._selection.clear)
+
+    async def add_files(self, files: Sequence[FileRef]) -> None:
+        """Have the session see these, too, if it sees chosen files only."""
+        await asyncio.to_thread(self._selection.add, files)
+
+    async def _change_selection(self, change: Callable[[], None]) -> None:
+        """A kernel keeps the files that it was born with, so none may live when they change."""
+        self._check_open()
+        self.withdraw("the session's files were changed before the cell began")
+        await self._kernel.end("stop")
+        async with self._turn():
+            await self._kernel.end("stop")  # one that was just being started
+            await self._kernel.bury()
+            await asyncio.to_thread(change)
+
     # --- running --------------------------------------------------------------------------------------------------
 
     async def run(
@@ -261,6 +299,8 @@ class Session:
                 await self._lock.drive(lambda pid: emit(SessionWaiting(pid)))
                 try:
                     await self._recover(emit)
+                    if self._selection.active:
+                        await asyncio.to_thread(self._selection.refresh)
                     yield
                 finally:
                     self._lock.release()
@@ -284,6 +324,7 @@ class Session:
         notes = []
         for path in files:
             added = await self._host.files.add(self.user_id, path.name, path)
+            await self.add_files([FileRef(self.user_id, added.file.file_id)])
             notes += [f"{file.filename} was removed to make room for {path.name}" for file in added.removed]
             notes += [added.note] if added.note else []
         return notes

@@ -243,7 +243,8 @@ class SessionKernel:
 
     async def _start_and_connect(self, kernel_id: str) -> str:
         places, settings = self._places, self._host.settings
-        request = KernelRequest(kernel_id, places.user_folder, places.session_folder, settings.kernel_idle_timeout)
+        selected = places.selection.exists()
+        request = KernelRequest(kernel_id, places.user_folder, places.session_folder, settings.kernel_idle_timeout, selected)
         kernel, generation = await self._host.kernels.start(self._owner.user_id, self._owner.session_id, request)
         try:
             # beside its start: the sockets listen already

@@ -15,7 +15,7 @@ import simcord
 from simcord.builders import ChannelHandle, GuildHandle
 
 from bot.agent.models.scripted import ScriptedClient, Step
-from bot.client import ThreadbookBot
+from bot.client import ThreadbookBot, make_intents
 from bot.service import Service, open_service
 from kernel_manager import Interpreter, open_interpreter
 from kernel_manager.packages.environments import Environment
@@ -41,6 +41,17 @@ class Stage:
         if name not in self._members:
             self._members[name] = self.guild.add_member(self.env.create_user(name))
         return self._members[name]
+
+    def admin(self) -> simcord.MemberActor:
+        """A member who may manage the server."""
+        role = self.guild.create_role("admins", permissions=discord.Permissions(manage_guild=True))
+        return self.guild.add_member(self.env.create_user("admin"), roles=[role])
+
+    def operator(self) -> simcord.MemberActor:
+        """A member who runs the service, and is nothing special on the server."""
+        made = self.member("operator")
+        self.service.settings = self.service.settings.model_copy(update={"discord_operators": (made.id,)})
+        return made
 
     @property
     def mention(self) -> str:
@@ -79,6 +90,22 @@ def said(result: simcord.InteractionResult) -> simcord.ResponseMessage:
     """What the bot answered to an interaction."""
     assert result.response is not None
     return result.response
+
+
+def latest(result: simcord.InteractionResult) -> simcord.ResponseMessage:
+    """The last message with which the bot answered an interaction."""
+    return result.followups[-1] if result.followups else said(result)
+
+
+def told(result: simcord.InteractionResult) -> str:
+    """What the bot said last to who pressed or asked."""
+    return latest(result).content
+
+
+async def pressed(who: simcord.MemberActor, result: simcord.InteractionResult, label: str) -> str:
+    """Press a button below an answer that only its receiver sees; return what stands there then."""
+    await who.click(latest(result), label=label)
+    return latest(result).content
 
 
 def labels(message: discord.Message) -> list[str | None]:
@@ -120,11 +147,13 @@ def shared_folder(kernel_environment: Environment) -> Iterator[Path]:
 
 @pytest.fixture
 def open_stage(shared_folder: Path, kernel_environment: Environment, own_settings: None) -> OpenStage:
-    """Open stages: ``script`` is what the model does, None for no model."""
+    """Open stages: ``script`` is what the model does, None for no model; ``changes`` are fields of Settings."""
 
     @asynccontextmanager
-    async def opened(script: Sequence[Step] | None = (), *, notify_after: float = 30) -> AsyncIterator[Stage]:
-        settings = make_settings(shared_folder, kernel_environment)
+    async def opened(
+        script: Sequence[Step] | None = (), *, notify_after: float = 30, content: bool = True, **changes: Any
+    ) -> AsyncIterator[Stage]:
+        settings = make_settings(shared_folder, kernel_environment, **changes)
         model = ScriptedClient(script or ())
         client = None if script is None else model
         cdn = Cdn()
@@ -133,9 +162,10 @@ def open_stage(shared_folder: Path, kernel_environment: Environment, own_setting
             open_service(
                 interpreter, model=client, download=cdn.download, edit_interval=0.02, notify_after=notify_after
             ) as service,
-            simcord.run(ThreadbookBot(service)) as env,
+            simcord.run(ThreadbookBot(service, make_intents(message_content=content))) as env,
         ):
             cdn.bot = env.bot
+            service.clock = env.now
             # ids begin anew with every simulation, and the interpreter's data do not
             for number in range(100 * next(_numbers)):
                 env.create_user(f"nobody{number}")

@@ -36,7 +36,7 @@ async def test_from_a_csv_to_a_figure_to_a_follow_up_to_a_notebook(open_stage: O
         assert figures == ["figure-1.png"]
         assert "I plot it." in all_text(messages)
         assert "Here it is." in text_of(messages[-1])
-        assert labels(messages[-1]) == ["Run again", "Show code", "Notebook", "Reset"]
+        assert labels(messages[-1]) == ["Run again", "Edit & run", "Show code", "Notebook", "Reset"]
         assert "diamonds.csv" in last_message(stage.model.requests[0])
 
         await ada.send(thread, "what is the mean?")
@@ -164,7 +164,7 @@ async def test_a_file_without_words_is_taken_and_shown(open_stage: OpenStage) ->
 async def test_commands_open_threads_and_say_where_they_belong(open_stage: OpenStage) -> None:
     async with open_stage(None) as stage:
         ada = stage.member()
-        refused = await ada.slash(stage.channel, "run", code="1")
+        refused = await ada.slash(stage.channel, "notebook")
         assert "mention me or use /new" in said(refused).content
         opened = await ada.slash(stage.channel, "new", name="mine")
         (thread,) = stage.channel.threads

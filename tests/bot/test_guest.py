@@ -14,8 +14,8 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.agent.models.scripted import Reply, ScriptedClient
-from bot.cogs.roster import DYNAMIC_ITEMS
 from bot.embedding import configure, create_discord_cleanup_task, database_of, execute_code, get_interpreter_status
+from bot.views.buttons import DYNAMIC_ITEMS
 from kernel_manager import Settings, UsageError
 from kernel_manager.packages.environments import Environment
 from tests.bot.conftest import all_text, said, with_buttons

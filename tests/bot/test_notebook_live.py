@@ -8,7 +8,7 @@ import pytest
 import simcord
 
 from bot.agent.models.scripted import Reply
-from tests.bot.conftest import OpenStage, Stage, with_buttons
+from tests.bot.conftest import OpenStage, Stage, said, with_buttons
 from tests.integration.elsewhere import (
     MODULE,
     PACKAGE,
@@ -48,14 +48,16 @@ async def test_the_button_gives_a_notebook_and_a_bundle_that_runs_with_no_cell_d
         ada = stage.member()
         thread = await stage.open(ada, "which region is ahead?", attachments=[("sales.csv", CSV)])
         messages = await stage.ended(thread)
-        files = await files_of(stage, await ada.click(with_buttons(messages), label="Notebook"))
+        given = await ada.click(with_buttons(messages), label="Notebook")
+        files = await files_of(stage, given)
+        files |= await files_of(stage, await ada.click(said(given), label="With its data"))
         notebook, bundle = (next(name for name in files if name.endswith(ending)) for ending in (".ipynb", ".zip"))
 
         nb = read_valid(files[notebook])
         assert [cell.source for cell in code_cells(nb)] == CELLS
-        said = [cell.source for cell in nb.cells if cell.metadata.threadbook.get("role")]
-        assert "which region is ahead?" in said[0]
-        assert said[-1].endswith("(assistant):\n\n**South** is ahead.")
+        told = [cell.source for cell in nb.cells if cell.metadata.threadbook.get("role")]
+        assert "which region is ahead?" in told[0]
+        assert told[-1].endswith("(assistant):\n\n**South** is ahead.")
         assert code_cells(nb)[2].metadata.tags == ["raises-exception"]
 
         folder = unpacked(files[bundle], tmp_path / "bundle")
@@ -65,12 +67,3 @@ async def test_the_button_gives_a_notebook_and_a_bundle_that_runs_with_no_cell_d
         python = environment_of(folder / "requirements.txt", tmp_path / "venv")
         ran = await run_elsewhere(taken, folder, python, monkeypatch)
         await assert_nothing_differs(taken, ran, await stage.interpreter.session("compares", "pictures"))
-
-
-async def test_a_session_without_data_needs_no_bundle(open_stage: OpenStage) -> None:
-    async with open_stage(None) as stage:
-        ada = stage.member()
-        thread = await stage.open(ada, "!run print(6 * 7)")
-        files = await files_of(stage, await ada.click(with_buttons(await stage.ended(thread)), label="Notebook"))
-        (content,) = files.values()
-        assert [output.text for cell in code_cells(read_valid(content)) for output in cell.outputs] == ["42\n"]

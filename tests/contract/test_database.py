@@ -283,6 +283,14 @@ class TestConfiguration:
         assert await database.replace_config("k", "old", "new") == "new"
         assert await database.get_config("k") == "new"
 
+    async def test_keys_are_listed_by_how_they_begin(self, database: Database) -> None:
+        for key in ("place_2", "place_10", "place", "places_1", "PLACE_3", "other", "place_%", "place_ü"):
+            await database.set_config(key, {"of": key})
+        assert await database.list_config("place_") == {key: {"of": key} for key in ("place_%", "place_10", "place_2", "place_ü")}
+        assert await database.list_config("nothing") == {}
+        with pytest.raises(UsageError):
+            await database.list_config("")
+
     @pytest.mark.parametrize("value", [float("nan"), {1, 2}, b"x", "x" * (1 << 20)], ids=lambda value: type(value).__name__)
     async def test_what_json_cannot_say_is_refused(self, database: Database, value: Any) -> None:
         with pytest.raises(UsageError):

@@ -13,6 +13,7 @@ import pytest
 
 from bot.agent import errors
 from bot.agent.items import AssistantMessage, Image, Origin, Reasoning, Text, ToolCall, ToolOutput, UserMessage, said
+from bot.agent.models import sdk
 from bot.agent.models.chat_completions import ChatCompletionsClient
 from bot.agent.models.endpoint import Endpoint as Address
 from bot.agent.models.protocol import (
@@ -333,7 +334,14 @@ class TestABrokenAnswer:
 
     @pytest.mark.parametrize(
         "garbage",
-        [b"data: {not json\n\n", b'data: "a string"\n\n', b"data: [1, 2]\n\n", b"\xff\xfe\x00garbage\n\n", b"data: null\n\n"],
+        [
+            b"data: {not json\n\n",
+            b'data: "a string"\n\n',
+            b"data: [1, 2]\n\n",
+            b"\xff\xfe\x00garbage\n\n",
+            b"data: null\n\n",
+            b"data: " + b"[" * 200_000 + b"\n\n",
+        ],
     )
     async def test_that_is_garbage_is_an_error_and_no_crash(self, side: Side, garbage: bytes) -> None:
         side.script.append(Play([garbage]))
@@ -357,6 +365,14 @@ class TestABrokenAnswer:
             await side.events(client=client)
         never.set()
         await client.aclose()
+
+    async def test_that_has_no_end_is_given_up(self, side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sdk, "MAX_CHARACTERS", 5_000)
+        side.script.append(Play([side.chunk("again and again ")] * 1_000))
+        with pytest.raises(errors.EndlessAnswerError, match="max_output_tokens"):
+            await side.events(client=RetryingClient(side.client, 3))
+        async with asyncio.timeout(20):
+            await side.endpoint.hung_up.wait()
 
     async def test_that_is_html_of_a_proxy_is_an_error(self, side: Side) -> None:
         side.script.append(Play([b"<html>welcome to the proxy</html>"], headers={"Content-Type": "text/html"}))

@@ -31,6 +31,8 @@ frame.groupby('group').x.agg(['count', 'mean']).round(3)
 # %%
 frame.describe()
 # %%
+pd.DataFrame(np.arange(60).reshape(2, 30), columns=[f'column {i}' for i in range(30)])
+# %%
 print('shape', frame.shape)
 print('to stderr', file=sys.stderr)
 frame.x.sum().round(6)

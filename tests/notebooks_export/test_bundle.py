@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import ast
+import dataclasses
 import io
 import json
 import os
@@ -8,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -62,6 +64,10 @@ def test_the_newest_file_of_a_name_is_taken_and_an_older_one_by_its_id(shelf: Pa
 
 def test_names_that_only_running_tells_take_all_files_along(shelf: Path) -> None:
     assert len(data_files([cell(1, "load_file(name)")], shelf, None).found) == 3
+    assert len(data_files([cell(1, "list_files()")], shelf, None).found) == 3
+    found = data_files([cell(1, "for name in FILES: print(name)")], shelf, None).found
+    assert all(file.created_at for file in found)
+    assert data_files([cell(1, "FILES = ['a']\nFILES")], shelf, None).found == ()
 
 
 def test_files_of_the_working_folder_are_found_by_their_names_in_the_code(workspace: Path) -> None:
@@ -190,6 +196,25 @@ def test_all_sources_are_there_when_nobody_knows_what_ran() -> None:
     assert {"load_file.py", "loaders/table.py", "loaders/source.py"} < set(sources())
 
 
+def test_everything_that_the_sources_import_of_each_other_is_among_them(tmp_path: Path) -> None:
+    for path, text in sources().items():
+        here = PurePosixPath(path)
+        for node in ast.walk(ast.parse(text) if path.endswith(".py") else ast.parse("")):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                folder = here.parents[node.level - 1]
+                module = folder / (node.module or "").replace(".", "/")
+                files = {f"{module}.py", f"{module}/__init__.py", *(f"{module / alias.name}.py" for alias in node.names)}
+                assert files & set(sources()), (path, ast.unparse(node))
+
+
+@pytest.mark.parametrize("ran", [None, {"loaders/mail.py": ["load_mail"], "loaders/limited.py": ["load"]}])
+def test_what_a_process_of_its_own_opens_comes_back(tmp_path: Path, ran: dict[str, list[str]] | None) -> None:
+    (tmp_path / "a.eml").write_text("From: ada@example.org\nSubject: Numbers\n\nHello.\n")
+    code = "found = load_file('a.eml')\nprint(type(found).__module__, found.headers['Subject'])"
+    told = run_package(tmp_path, ran and {**CSV_RAN, **ran}, code)
+    assert told == "threadbook_load_file.loaders.document Numbers\n"
+
+
 def test_only_what_ran_and_what_that_refers_to_stays() -> None:
     whole, small = (package_files(sources(), ran, {}) for ran in (None, CSV_RAN))
     assert small["threadbook_load_file/loaders/table.py"] == whole["threadbook_load_file/loaders/table.py"]
@@ -220,6 +245,13 @@ LATER = {
         from .loaders.kinds import KINDS
         def make_load_file(folder):
             return lambda name, as_=None: KINDS
+    """,
+    "file_index.py": """
+        class FilesTable:
+            def __init__(self, folder):
+                self.folder = folder
+            def list_files(self):
+                return []
     """,
     "loaders/__init__.py": "",
     "loaders/kinds.py": """
@@ -268,10 +300,33 @@ def test_loaders_that_arrive_later_are_pruned_too() -> None:
     assert files["threadbook_load_file/loaders/types.json"] == "{}"
 
 
+@pytest.mark.parametrize(
+    "filling", ["for x in 'ab':\n    TABLE[x] = 1\n", "TABLE.update(a=1)\n", "TABLE['a'] = 1\n", "TABLE |= {'a': 1}\n"]
+)
+def test_modules_that_do_more_than_define_stay_whole(filling: str) -> None:
+    table = f"TABLE = {{}}\ndef unused():\n    pass\n{filling}"
+    eager = {**LATER, "loaders/table.py": table, "loaders/kinds.py": "from .table import TABLE\nKINDS = TABLE\n"}
+    assert package_files(eager, LATER_RAN, {})["threadbook_load_file/loaders/table.py"] == table
+
+
 def test_modules_that_are_imported_as_such_stay_whole() -> None:
     eager = {**LATER, "loaders/kinds.py": "from . import a, b\nKINDS = [a, b]\n"}
     files = package_files(eager, LATER_RAN, {})
     assert files["threadbook_load_file/loaders/a.py"] == LATER["loaders/a.py"]
+
+
+def test_a_bundle_lists_its_files_as_the_kernel_did(tmp_path: Path) -> None:
+    times = ("2026-01-02T00:00:00+00:00", "2026-01-01T00:00:00+00:00")
+    files = [
+        dataclasses.replace(file, created_at=at, expires_at=times[0])
+        for file, at in zip(files_of(tmp_path, **{"new.csv": 5, "old.csv": 7}), times, strict=True)
+    ]
+    with bundle(tmp_path, Packing(tuple(files)), Ran(CSV_RAN, []), code="FILES") as archive:
+        archive.extractall(tmp_path / "b")
+    code = "from threadbook_load_file import FILES\nprint(list(FILES), len(FILES), 'id-old.csv' in FILES)"
+    assert run_python(tmp_path / "b" / "my-session", code) == "['new.csv', 'old.csv'] 2 True\n"
+    (listed, _) = json.loads((tmp_path / "b" / "my-session" / "files" / "index.json").read_text())["files"]
+    assert (listed["filename"], listed["created_at"], listed["expires_at"]) == ("old.csv", times[1], times[0])
 
 
 def test_sources_that_are_not_understood_are_taken_whole() -> None:

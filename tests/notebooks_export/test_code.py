@@ -29,9 +29,17 @@ def test_calls_of_load_file_with_their_literal_options() -> None:
     assert loads(code) == ([Load("a.csv", {"sep": ";"}), Load("b.txt", {"as_": "path"})], False)
 
 
-@pytest.mark.parametrize("code", ["load_file(name)", "load_file(f'{x}.csv')", "load_file(", "%%time\nload_file(*x)"])
+@pytest.mark.parametrize(
+    "code",
+    ["list_files()", "'a.csv' in FILES", "load_file(name)", "load_file(f'{x}.csv')", "load_file(", "%%time\nload_file(*x)"],
+)
 def test_a_name_that_only_running_tells_is_noticed(code: str) -> None:
     assert loads(code) == ([], True)
+
+
+def test_names_that_the_code_gives_to_something_else_list_nothing() -> None:
+    assert loads("FILES = ['a']\nfor name in FILES: print(name)") == ([], False)
+    assert loads("def list_files(): ...") == ([], False)
 
 
 def test_literals_are_short_single_lines() -> None:

@@ -97,6 +97,7 @@ def test_the_load_file_cell_knows_ids_old_names_and_what_is_gone(tmp_path: Path,
     exec(compile(source, "cell", "exec"), names)
     load_file = names["load_file"]
     assert load_file("0123abcd") == load_file("a/b.txt") == load_file("a_b.txt") == "text"
+    assert names["FILES"] == ["a_b.txt"]
     assert load_file("a_b.txt", as_="path") == Path("files/a_b.txt")
     assert load_file("a_b.txt", as_="bytes") == b"text"
     with pytest.raises(

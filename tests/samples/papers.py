@@ -394,3 +394,10 @@ def cpio() -> bytes:
 
 
 data("cpio", cpio(), is_archive)
+
+
+@sample("html htm xhtml shtml", lambda page: page.startswith("<table") and "größe" in page)
+def web_page(path: Path) -> None:
+    import pandas as pd
+
+    pd.DataFrame({"name": ["größe"], "n": [1]}).to_html(path, index=False, encoding="utf-8")

@@ -124,6 +124,14 @@ sample("xls xla xlt", lambda f: f.to_dict("list") == {"a": [1.0, 2.5], "t": ["x"
 )
 
 
+# Written by ReadStat, the library that reads them; its Python package does not offer that.
+@sample(
+    "sas7bdat", lambda f: f["name"].tolist() == ["a", "größe", "c"] and f["x"].tolist()[:2] == [1.5, 2.5] and f["x"].isna()[2]
+)
+def sas(path: Path) -> None:
+    path.write_bytes((Path(__file__).parent / "files" / "sample.sas7bdat").read_bytes())
+
+
 @sample("sav zsav", same)
 def spss(path: Path) -> None:
     import pyreadstat

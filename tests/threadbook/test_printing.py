@@ -123,6 +123,10 @@ class TestResults:
     def test_a_placeholder_gives_way_to_what_a_person_can_read(self, data: dict[str, Any], text: str | None) -> None:
         assert readable_text(data) == text
 
+    def test_a_formula_is_text_although_it_has_a_picture(self, shown: Shown) -> None:
+        shown.show(OutputAdded(0, display({**FIGURE, "text/plain": "x/2", "text/latex": "$x/2$"})))
+        assert shown.stdout == "x/2\n"
+
     def test_what_cannot_be_shown_is_named(self, shown: Shown) -> None:
         shown.show(OutputAdded(0, display({"application/x-thing": "…", "application/y": 1})))
         assert shown.stdout == "[application/x-thing, application/y: not shown in a terminal]\n"

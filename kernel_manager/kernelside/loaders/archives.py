@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+import weakref
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -74,11 +75,19 @@ class Archive:
             return self.read(name)
         if as_ == "path":
             raise ValueError("a member has no path of its own; extract('folder') writes all of them to a folder")
-        with TemporaryDirectory(prefix="load-") as folder:
-            path = Path(folder, f"member{PurePosixPath(name).suffix.lower()[:20]}")
+        folder = TemporaryDirectory(prefix="load-")
+        path = Path(folder.name, f"member{PurePosixPath(name).suffix.lower()[:20]}")
+        kept = False
+        try:
             path.write_bytes(self.read(name))
             source = Source(path, PurePosixPath(name).name)
             content = open_source(source, as_, options)
+            # An archive in an archive, and a video, are read again later on: their file stays as long as they do.
+            if kept := getattr(content, "path", None) == path:
+                weakref.finalize(content, folder.cleanup)
+        finally:
+            if not kept:
+                folder.cleanup()
         for note in source.notes:
             sys.stderr.write(f"load_file: {self.name}, {name}: {note}\n")
         return content

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -15,6 +16,7 @@ _MAGIC = {
 _BZIP2_BLOCKS = (b"1AY&SY", b"\x17\x72\x45\x38\x50\x90")
 
 MAGIC_SIZE = 10
+_MAX_DEPTH = 4
 
 #: Extension of the compression → the extension that it stands for by itself.
 EXTENSIONS = {
@@ -39,39 +41,89 @@ def recognise(head: bytes, name: str = "") -> str | None:
 
 
 def open_unpacked(path: Path, name: str | None) -> Any:
-    """A binary stream of the unpacked bytes; the caller closes it."""
+    """A binary stream of the unpacked bytes; the caller closes it. What is packed several times is unpacked as often."""
+    stream: Any = path.open("rb")
+    depth = 0
+    while name is not None and depth < _MAX_DEPTH:
+        packed, stream = stream, _unpacking(stream, name)
+        try:
+            first = _read_exactly(stream, MAGIC_SIZE)
+        except BaseException:
+            stream.close()
+            packed.close()
+            raise
+        name, depth = recognise(first), depth + 1
+        stream = _Ahead(first, stream, packed)
+    return stream
+
+
+def _unpacking(stream: Any, name: str) -> Any:
     if name == "gzip":
         import gzip
 
-        return gzip.open(path)
+        return gzip.GzipFile(fileobj=stream)
     if name == "bz2":
         import bz2
 
-        return bz2.open(path)
+        return bz2.BZ2File(stream)
     if name == "xz":
         import lzma
 
-        return lzma.open(path)
+        return lzma.LZMAFile(stream)
     if name == "zstd":
         import pyarrow
 
-        return pyarrow.CompressedInputStream(pyarrow.OSFile(str(path)), "zstd")
+        return pyarrow.CompressedInputStream(pyarrow.PythonFile(stream, "r"), "zstd")
     if name == "lz4":
         import lz4.frame
 
-        return lz4.frame.open(path)
-    if name == "brotli":
-        return _Brotli(path)
-    return path.open("rb")
+        return lz4.frame.LZ4FrameFile(stream)
+    return _Brotli(stream)
+
+
+def _read_exactly(stream: Any, size: int) -> bytes:
+    data = b""
+    while len(data) < size and (more := stream.read(size - len(data))):
+        data += more
+    return data
+
+
+class _Ahead(io.RawIOBase):
+    """A stream some bytes of which were read already, and the stream of packed bytes that it comes from."""
+
+    def __init__(self, first: bytes, stream: Any, packed: Any) -> None:
+        self._first, self._stream, self._packed = first, stream, packed
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._first:
+            data: bytes = self._stream.read(size)
+            return data
+        size = len(self._first) if size < 0 else size
+        first, self._first = self._first[:size], self._first[size:]
+        return first
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._stream.close()
+            self._packed.close()
+        super().close()
 
 
 class _Brotli:
     """What ``brotli`` itself does not have: a stream to read from."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, stream: Any) -> None:
         import brotli
 
-        self._file = path.open("rb")
+        self._file = stream
         self._decompressor = brotli.Decompressor()
 
     def read(self, size: int) -> bytes:

@@ -24,7 +24,7 @@ def load_svg(source: Source, *, width: int | None = None) -> Any:
     if width is not None and not 0 < width <= _MAX_SIDE:
         raise Unreadable(f"width= is to be from 1 to {_MAX_SIDE}")
     try:
-        data = resvg_py.svg_to_bytes(svg_string=text, **({"width": width} if width else {}))
+        data = resvg_py.svg_to_bytes(svg_string=text, dpi=96, **({"width": width} if width else {}))
     except ValueError as exc:
         raise Unreadable(f"it cannot be drawn: {str(exc).splitlines()[0]}") from exc
     image = Image.open(io.BytesIO(bytes(data)))

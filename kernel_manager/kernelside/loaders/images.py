@@ -8,6 +8,8 @@ from typing import Any
 
 from .source import Source, Unreadable
 
+_BITS_PER_SAMPLE = 258
+
 
 def load_image(source: Source) -> Any:
     """A ``PIL.Image.Image``, decoded, with no file left open. Of several frames it shows the first; ``seek`` shows others.
@@ -33,7 +35,31 @@ def load_image(source: Source) -> Any:
         frames = getattr(image, "n_frames", 1)
     if frames > 1:
         source.note(f"it has {frames} frames and shows the first; .seek(1) shows the next")
-    return image
+    if _has_more_bits(source, image):
+        source.note("its 16 bits for each colour were reduced to 8")
+    return image if frames > 1 else _upright(source, image)
+
+
+def _upright(source: Source, image: Any) -> Any:
+    """The image as a person sees it: cameras write down how they were held instead of turning what they take."""
+    from PIL import ExifTags, ImageOps
+
+    if image.getexif().get(ExifTags.Base.Orientation, 1) not in range(2, 9):
+        return image
+    turned = ImageOps.exif_transpose(image)
+    turned.format = image.format
+    source.note("it was turned as its EXIF data says")
+    return turned
+
+
+def _has_more_bits(source: Source, image: Any) -> bool:
+    """Whether Pillow gives a colour image of 16 bits as one of 8, as it does without a word."""
+    if image.mode not in ("RGB", "RGBA", "CMYK"):
+        return False
+    if image.format == "PNG":
+        return source.head[24:25] == b"\x10"
+    bits = image.tag_v2.get(_BITS_PER_SAMPLE, ()) if image.format == "TIFF" else ()
+    return any(value > 8 for value in bits)
 
 
 def _load_tiff_array(source: Source) -> Any:

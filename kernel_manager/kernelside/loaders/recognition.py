@@ -16,9 +16,9 @@ from .source import Source
 from .spreadsheet import OLE_MAGIC, holds_workbook
 from .structured import is_json, looks_like_json_lines
 
-BYTES, TEXT, PLAIN_TEXT, TABLE = (BY_NAME[name] for name in ("bytes", "text", "plain text", "table"))
+BYTES, TEXT, PLAIN_TEXT, TABLE, PAGE = (BY_NAME[name] for name in ("bytes", "text", "plain text", "table", "web page"))
 
-_VAGUE = (TEXT, PLAIN_TEXT)
+_VAGUE = (TEXT, PLAIN_TEXT, PAGE)
 _TEXT_IMAGES = (".pbm", ".pgm", ".ppm", ".pnm", ".xbm", ".xpm")
 _JSON_START = re.compile(r'\s*(\{\s*["}]|\[\s*([\[{"\-\d\]]|true|false|null))')
 _JSON_LIKE = frozenset({"json", "json5", "geojson", "notebook", "gltf", "yaml"})
@@ -130,10 +130,10 @@ def _in_ole(source: Source, named: FileType | None) -> Recognised:
 
 
 def _binary(source: Source, named: FileType | None) -> Recognised:
+    if (named is None or named in _VAGUE or named is TABLE) and (label := _guess(source.head)):
+        return label
     if named is not None and named not in _VAGUE and not (named.name == "packed" and not source.compression):
         return _as_named(BYTES if named.name == "packed" else named)
-    if named is None and (label := _guess(source.head)):
-        return label
     return Recognised(BYTES, BYTES.label, "content")
 
 
@@ -156,11 +156,13 @@ def _guess(head: bytes) -> Recognised | None:
 
 
 def _by_text(source: Source, encoding: str, named: FileType | None) -> Recognised:
-    if named is TEXT or source.extension in _TEXT_IMAGES:
+    if named in (TEXT, PAGE) or source.extension in _TEXT_IMAGES:
         return _as_named(named or TEXT)
     if named is not None and named.name not in text_forms.TEXTUAL and named not in (TABLE, PLAIN_TEXT) and is_guess(encoding):
         return _as_named(named)
     sample = source.sample(encoding)
+    if named is not None and named.kind == "table" and _is_page(sample):
+        return _as_found("html table" if text_forms.is_web_page_of_tables(sample) else "web page")
     if found := text_forms.by_beginning(sample):
         return _beside(found, named)
     starts_as_json = _JSON_START.match(sample) is not None
@@ -175,11 +177,17 @@ def _by_text(source: Source, encoding: str, named: FileType | None) -> Recognise
     return _as_named(named) if named is not None and named.name == "json" else _as_found("text")
 
 
+def _is_page(sample: str) -> bool:
+    return (
+        sample.lstrip("\ufeff \t\r\n")[:200].lower().startswith(("<html", "<!doctype html", "<table", "<meta", "<head", "<style"))
+    )
+
+
 def _beside(found: str, named: FileType | None) -> Recognised:
     """What the text shows, unless its name says something more exact about text of that form."""
     if named is None or named.name not in text_forms.TEXTUAL or named.name == found:
         return _as_found(found)
-    general = {"xml", "fasta", "cif", "text", "jcamp", "gff"}
+    general = {"xml", "fasta", "cif", "text", "web page", "jcamp", "gff"}
     return _as_named(named) if found in general else _as_found(found)
 
 

@@ -12,6 +12,10 @@ from .source import Source, Unreadable
 MAX_VALUES = 5_000_000
 _MAX_DEPTH = 500
 
+# A first line that is a setting and no section; a name for the section that it lacks.
+_SETTING = re.compile(r"(?:[ \t]*(?:[#;][^\n]*)?\n)*[ \t]*[A-Za-z_][\w.-]*[ \t]*=")
+_TOP = "above the first section"
+_TRAILING_COMMENT = re.compile(r"\s+#.*")
 _PROPERTY = re.compile(r"(?:export\s+)?((?:\\.|[^\s:=#!\\])(?:\\.|[^:=\s\\])*)\s*(?:[:=]\s*|\s+)?(.*)", re.DOTALL)
 
 
@@ -51,14 +55,17 @@ def load_ini(source: Source) -> Any:
     text = load_text(source)
     parser = configparser.RawConfigParser(strict=False, allow_no_value=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
+    without_section = _SETTING.match(text) is not None
     try:
-        parser.read_string(text)
+        parser.read_string(f"[{_TOP}]\n{text}" if without_section else text)
     except configparser.Error as exc:
         if source.extension == ".ini":
             raise Unreadable(f"it is not INI: {_first_lines(exc)}") from exc
         source.note("it is not in the form of INI files: this is its text")
         return text
-    sections = {name: dict(parser[name]) for name in parser.sections()}
+    sections = {"" if name == _TOP else name: dict(parser[name]) for name in parser.sections()}
+    if without_section:
+        source.note("what is above its first section is under ''")
     return {"DEFAULT": dict(parser.defaults()), **sections} if parser.defaults() else sections
 
 
@@ -73,7 +80,8 @@ def load_properties(source: Source) -> dict[str, str]:
         match = _PROPERTY.fullmatch(stripped)
         if match is None:
             raise Unreadable(f"line {number} is no property")
-        found[_unescaped(match[1])] = _unquoted(_unescaped(match[2]))
+        value = match[2] if source.extension != ".env" or match[2][:1] in ("'", '"') else _TRAILING_COMMENT.sub("", match[2])
+        found[_unescaped(match[1])] = _unquoted(_unescaped(value))
     return found
 
 

@@ -70,8 +70,10 @@ class Source:
     def extension(self) -> str:
         """The extension in lower case with its dot, without that of the compression: ``.csv`` of ``a.CSV.gz``."""
         name = PurePath(self.name.lower())
-        if self.compression and name.suffix in compression.EXTENSIONS:
-            return compression.EXTENSIONS[name.suffix] or PurePath(name.stem).suffix
+        while self.compression and name.suffix in compression.EXTENSIONS:
+            if meant := compression.EXTENSIONS[name.suffix]:
+                return meant
+            name = PurePath(name.stem)
         return name.suffix
 
     def encodings(self) -> tuple[str, ...]:
@@ -130,10 +132,18 @@ class Source:
     def _chunks(self, enough: int) -> Iterator[bytes]:
         """Blocks of the unpacked bytes until more than ``enough`` of them came."""
         read = 0
-        with closing(compression.open_unpacked(self.path, self.compression)) as stream:
+        with closing(self._open()) as stream:
             while read <= enough and (chunk := self._read_chunk(stream)):
                 read += len(chunk)
                 yield chunk
+
+    def _open(self) -> Any:
+        try:
+            return compression.open_unpacked(self.path, self.compression)
+        except Exception as exc:
+            if self.compression is None or isinstance(exc, (MemoryError, ImportError)):
+                raise
+            raise Unreadable(f"its {self.compression} data is damaged ({exc})") from exc
 
     def _read_chunk(self, stream: Any) -> bytes:
         try:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from .exact import restore
 from .source import Source, Unreadable
+
+_BLANK = re.compile(r"\s*")
+_MAX_LOOSE = 200_000
+_LOOSE = re.compile(r"//|/\*|,\s*[}\]]|'")
 
 
 def load_json(source: Source, **options: Any) -> Any:
@@ -18,9 +23,46 @@ def load_json(source: Source, **options: Any) -> Any:
         if exc.msg == "Extra data" and looks_like_json_lines(text):
             source.note("it holds one JSON object per line: opened as JSON lines, a DataFrame")
             return _frame(_records(text))
-        raise Unreadable(_position(exc)) from exc
+        content = _anyhow(source, text, exc)
+        if content is None:
+            raise Unreadable(_position(exc)) from exc
+        return content
     except RecursionError as exc:
         raise Unreadable("it is nested too deeply") from exc
+
+
+def _anyhow(source: Source, text: str, exc: json.JSONDecodeError) -> Any:
+    """What is near to JSON: several documents one after the other, or JSON as people write it; None if it is neither."""
+    if exc.msg == "Extra data":
+        documents = _documents(text)
+        if documents:
+            source.note(f"it holds {len(documents)} JSON documents one after the other: this is the list of them")
+        return documents
+    if len(text) > _MAX_LOOSE or not _LOOSE.search(text):
+        return None
+    try:
+        import json5
+
+        content = json5.loads(text)
+    except (ImportError, ValueError, RecursionError):
+        return None
+    source.note("it is no strict JSON (comments, commas or quotes): it was read as JSON5")
+    return content
+
+
+def _documents(text: str) -> list[Any] | None:
+    decoder, documents, at = json.JSONDecoder(), [], 0
+    while at < len(text):
+        try:
+            document, at = decoder.raw_decode(text, at)
+        except (json.JSONDecodeError, RecursionError):
+            return None
+        if not isinstance(document, (dict, list)):
+            return None
+        documents.append(document)
+        blank = _BLANK.match(text, at)
+        at = blank.end() if blank else at
+    return documents
 
 
 def load_json_table(source: Source, **options: Any) -> Any:

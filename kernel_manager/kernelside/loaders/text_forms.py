@@ -52,8 +52,9 @@ _PATTERNS = (
 _ROOTS = {
     "svg": "svg", "kml": "kml", "gpx": "gpx", "graphml": "graphml", "gexf": "gexf", "votable": "votable", "rdf": "rdf",
     "fictionbook": "fictionbook", "osm": "osm", "phyloxml": "phyloxml", "gifti": "gifti", "vtkfile": "vtu", "plist": "plist",
-    "featurecollection": "geography gml", "html": "text",
+    "featurecollection": "geography gml", "html": "web page",
 }  # fmt: skip
+_EXCEL_2003 = "urn:schemas-microsoft-com:office:spreadsheet"
 _ELEMENT = re.compile(r"<(?:([\w.\-]+):)?([A-Za-z_][\w.\-]*)")
 _PDB_RECORDS = ("HEADER ", "CRYST1 ", "MODEL  ", "ATOM  ", "HETATM", "REMARK ", "TITLE  ", "COMPND ")
 _GEOJSON = re.compile(
@@ -95,6 +96,8 @@ def by_root(text: str) -> str | None:
     prefix, root = (found[1] or "").lower(), found[2].lower()
     if prefix == "office" and root.startswith("document"):
         return "flat opendocument"
+    if root == "workbook" and _EXCEL_2003 in text[:65536]:
+        return "spreadsheet xml"
     if root in _ROOTS:
         return _ROOTS[root]
     return "xml" if text.lstrip().startswith("<?xml") else None
@@ -113,6 +116,11 @@ def _without_prolog(text: str) -> str:
             text = after if "[" not in before else text.partition("]")[2].lstrip().removeprefix(">")
         else:
             return text
+
+
+def is_web_page_of_tables(text: str) -> bool:
+    """Whether the beginning of HTML shows a table."""
+    return by_root(text) in ("web page", None) and bool(re.search(r"<table[\s>]", text, re.IGNORECASE))
 
 
 def is_geojson(text: str) -> bool:

@@ -14,7 +14,7 @@ _MAX_FRAMES = 64
 _MAX_PIXELS = 50_000_000
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Video:
     """What a video says about itself. ``duration`` is in seconds, ``fps`` in frames a second; 0 where it does not say."""
 

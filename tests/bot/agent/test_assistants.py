@@ -18,7 +18,7 @@ from bot.agent.errors import EndpointDownError, UnknownAssistantError
 from bot.agent.events import TurnUsage
 from bot.agent.models.protocol import TokenUsage
 from bot.agent.models.scripted import ScriptedClient
-from bot.agent.usage import DailyLimits, UsageBook
+from bot.agent.usage import Account, DailyLimits, UsageBook
 from kernel_manager.database.mongo import MongoDatabase
 from kernel_manager.database.protocol import Database
 from kernel_manager.database.sqlite import SqliteDatabase
@@ -204,6 +204,18 @@ class TestUsage:
         assert "6 of 6 runs" in str(await runs.refusal("ada"))
         assert "at 00:00 UTC, in 12 h 0 min" in str(await tokens.refusal("ada"))
         assert await tokens.refusal("bob") is None
+
+    async def test_of_a_turn_of_several_people_is_everybodys_in_equal_parts(self, database: Database) -> None:
+        book = UsageBook(database, clock=clock)
+        await book.charge(Account(("ada", "bob"), "chat@1"), self.USED, assistant_id="a")
+        (ada,), (bob,) = await book.get("ada"), await book.get("bob")
+        assert (ada["input_tokens"], ada["output_tokens"], ada["requests"], ada["runs"]) == (35, 15, 1, 2)
+        assert (bob["input_tokens"], bob["runs"], bob["seconds"], bob["kind"]) == (35, 1, 0.75, "chat@1")
+
+    async def test_of_code_without_a_model_counts_to_no_limit(self, database: Database) -> None:
+        book = UsageBook(database, DailyLimits(runs=1), clock)
+        await book.charge(Account(("ada",), "run"), self.USED, assistant_id="")
+        assert await book.refusal("ada") is None
 
     async def test_of_yesterday_does_not_count(self, database: Database) -> None:
         await UsageBook(database, clock=clock).add("ada", self.USED, assistant_id="a")

@@ -9,6 +9,7 @@ from bot.agent.cells import CellRunner
 from bot.agent.events import (
     AgentEvent,
     CodeEnded,
+    CodeRunning,
     CodeStarted,
     FigureShown,
     FileWritten,
@@ -42,7 +43,7 @@ INSTALLS = (
 class Played:
     """A session whose cells are all the same."""
 
-    async def run(self, code: str, *, source: str) -> AsyncGenerator[Event]:
+    async def run(self, code: str, *, source: str, cell_id: str | None) -> AsyncGenerator[Event]:
         assert source == "run"
         for event in (SessionWaiting(None), *INSTALLS, CellStarted(1), OutputAdded(0, FIGURE), CellFinished(RESULT)):
             yield event
@@ -57,6 +58,7 @@ async def test_what_a_cell_shows_comes_first_and_what_it_came_to_before_its_end(
         TurnWaiting(),
         PackagesInstalling("installing seaborn"),
         PackagesInstalled(("seaborn",)),
+        CodeRunning(),
         OutputShown(OutputAdded(0, FIGURE)),
         FigureShown(FIGURE["data"], ""),  # type: ignore[arg-type]
         FileWritten(RESULT.files[0]),

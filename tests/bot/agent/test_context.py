@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bot.agent.budget import Calibration, request_tokens, tokens_of
+from bot.agent.budget import Calibration, Read, least_tokens, request_tokens, tokens_of
 from bot.agent.context import fit
 from bot.agent.items import (
     AssistantMessage,
@@ -114,6 +114,13 @@ class TestTheCalibration:
         calibration = Calibration()
         assert calibration.learn(HERE, request("a few words " * 6_000), 4_096)
         assert calibration.factor(HERE) == 1.0
+
+    def test_sees_that_an_endpoint_reads_no_more_although_more_is_sent(self) -> None:
+        before = Read(least_tokens(request("a few words " * 1_200)), 4_090)
+        longer = request("a few words " * 1_600)
+        assert Calibration().learn(HERE, longer, 4_090, before)
+        assert not Calibration().learn(HERE, longer, 4_900, before)
+        assert not Calibration().learn(HERE, request("a few words " * 1_250), 4_090, before)
 
     @pytest.mark.parametrize(
         ("asked", "reported"),

@@ -379,6 +379,14 @@ async def test_an_interrupted_cell_was_interrupted(sent: Stage) -> None:
     assert (await sent.result()).status == "interrupted"
 
 
+async def test_an_interrupt_that_takes_the_reply_along_was_one_all_the_same(sent: Stage) -> None:
+    sent.busy()
+    sent.run.interrupt()
+    sent.idle()
+    await sent.time.pass_by(SETTLE_S)
+    assert (await sent.result()).status == "interrupted"
+
+
 async def test_a_cell_that_goes_on_after_an_interrupt_can_still_time_out(sent: Stage) -> None:
     sent.busy()
     sent.run.interrupt()

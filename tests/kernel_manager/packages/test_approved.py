@@ -110,6 +110,11 @@ class TestAdvice:
     def test_people_may_use_the_name_they_know(self, name: str) -> None:
         assert APPROVED.requirement_of(name) is not None
 
+    def test_companions_are_approved_themselves(self) -> None:
+        companions = {name for package in APPROVED for name in package.companions}
+        assert companions == {"vl-convert-python"}
+        assert all(APPROVED.named(name) for name in companions)
+
 
 class TestAnOperatorsFile:
     def test_adds_and_changes_entries(self, tmp_path: Path) -> None:
@@ -135,6 +140,7 @@ class TestAnOperatorsFile:
             "[packages]\nx = {}",
             '[packages]\nx = { imports = "x" }',
             '[packages]\nx = { imports = ["../x"] }',
+            '[packages]\nx = { imports = ["x"], with = "y" }',
             '[packages]\nx = { imports = ["x"], versions = "@ https://example.invalid" }',
             '[packages]\n"--index-url" = { imports = ["x"] }',
             "packages = 3",

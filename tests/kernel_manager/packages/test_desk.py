@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kernel_manager.errors import PackageInstallError, PackageRefusedError
+from kernel_manager.packages.approved import Approved, ApprovedPackages
 from kernel_manager.packages.desk import PackageDesk, Place
 from kernel_manager.packages.import_errors import Lack
 from kernel_manager.packages.overlay import OverlayContent
@@ -51,6 +52,11 @@ class TestWhatACellLacks:
         self, desk: PackageDesk, place: Place, code: str, names: list[str]
     ) -> None:
         assert [wanted.package.name for wanted in desk.missing_in(code, place).wanted] == names
+
+    def test_has_what_comes_along_with_it(self, world: World, place: Place) -> None:
+        world.approved = ApprovedPackages([*world.approved, Approved("tiny", ("tiny",), companions=("big", "core"))])
+        shortage = world.desk().missing_in("import tiny", place)
+        assert [wanted.package.name for wanted in shortage.wanted] == ["tiny", "big"]
 
     async def test_is_nothing_once_it_is_installed(self, desk: PackageDesk, place: Place) -> None:
         shortage = desk.missing_in("import tiny; from space import one", place)

@@ -1,0 +1,20 @@
+"""Archived threads: messages in them cannot be edited, so they are reopened first."""
+
+from __future__ import annotations
+
+import logging
+
+import discord
+
+logger = logging.getLogger(__name__)
+
+
+async def reopened(channel: discord.abc.Messageable) -> discord.abc.Messageable:
+    """Return a channel that can be written to: an archived thread is reopened, if the bot may do that."""
+    if not isinstance(channel, discord.Thread) or not channel.archived:
+        return channel
+    try:
+        return await channel.edit(archived=False)
+    except discord.HTTPException as exc:
+        logger.warning("thread %s could not be reopened: %s", channel.id, exc)
+        return channel
