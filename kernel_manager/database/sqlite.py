@@ -39,13 +39,17 @@ def _utc_now() -> datetime:
 
 
 class SqliteDatabase:
-    """See :class:`~kernel_manager.database.protocol.Database`. All work is done in a thread of its own, one thing at a time."""
+    """See :class:`~kernel_manager.database.protocol.Database`.
+
+    Writing and reading have a thread and a connection each, one thing at a time: who reads need not wait until the disk has
+    what others write.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = _utc_now) -> None:
         self._path = path
         self._clock = clock
-        self._thread: ThreadPoolExecutor | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._writing = _Worker("sqlite-w", self._connect)
+        self._reading = _Worker("sqlite-r", self._connect_to_read)
         self._closed = False
 
     @property
@@ -55,15 +59,13 @@ class SqliteDatabase:
 
     async def open(self) -> None:
         """See the protocol."""
-        await self._in_thread(self._opened)
+        await self._in_thread(self._writing, lambda _: None)
 
     async def close(self) -> None:
         """See the protocol."""
         self._closed = True
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            await asyncio.get_running_loop().run_in_executor(thread, self._disconnect)
-            thread.shutdown(wait=False)
+        await self._reading.close()
+        await self._writing.close()
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -176,7 +178,7 @@ class SqliteDatabase:
     ) -> AssistantRecord:
         """See the protocol."""
         new = records.new_assistant(assistant_id, name, instructions, model, options, self._clock())
-        rows = await self._rows(
+        rows = await self._changed_rows(
             f"INSERT INTO assistants ({ASSISTANT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (assistant_id) DO UPDATE SET name = excluded.name, instructions = excluded.instructions, "
             f"model = excluded.model, options = excluded.options, updated_at = excluded.updated_at RETURNING {ASSISTANT_COLUMNS}",
@@ -245,15 +247,19 @@ class SqliteDatabase:
         return records.to_ms(records.timestamp(self._clock()))
 
     async def _rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        return await self._in_thread(lambda: self._opened().execute(statement, values).fetchall())
+        """Return what a statement that changes nothing finds."""
+        return await self._in_thread(self._reading, lambda connection: connection.execute(statement, values).fetchall())
+
+    async def _changed_rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        """Return what a statement that changes rows returns of them."""
+        return await self._in_thread(self._writing, lambda connection: connection.execute(statement, values).fetchall())
 
     async def _run(self, statement: str, *values: object) -> int:
         """Return how many rows were changed."""
-        return await self._in_thread(lambda: self._opened().execute(statement, values).rowcount)
+        return await self._in_thread(self._writing, lambda connection: connection.execute(statement, values).rowcount)
 
     async def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def in_transaction() -> T:
-            connection = self._opened()
+        def in_transaction(connection: sqlite3.Connection) -> T:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 result = work(connection)
@@ -263,25 +269,17 @@ class SqliteDatabase:
                 raise
             return result
 
-        return await self._in_thread(in_transaction)
+        return await self._in_thread(self._writing, in_transaction)
 
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    async def _in_thread(self, worker: _Worker, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._closed:
             raise ClosedError("the database was closed; open it again")
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
 
-        def translated() -> T:
+        def translated(connect: Callable[[], sqlite3.Connection]) -> T:
             with self._errors():
-                return work()
+                return work(connect())
 
-        return await asyncio.get_running_loop().run_in_executor(self._thread, translated)
-
-    def _opened(self) -> sqlite3.Connection:
-        """The connection, made when it is first asked for. Only in the thread."""
-        if self._connection is None:
-            self._connection = self._connect()
-        return self._connection
+        return await worker.run(translated)
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -298,11 +296,10 @@ class SqliteDatabase:
             raise
         return connection
 
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+    def _connect_to_read(self) -> sqlite3.Connection:
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
@@ -310,6 +307,40 @@ class SqliteDatabase:
             yield
         except (sqlite3.Error, OSError) as exc:
             raise DatabaseError(f"the database {self._path} {_explained(exc)}") from exc
+
+
+class _Worker:
+    """A thread with a connection, both made when they are first needed."""
+
+    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._name = name
+        self._connect = connect
+        self._thread: ThreadPoolExecutor | None = None
+        self._connection: sqlite3.Connection | None = None
+
+    async def run(self, work: Callable[[Callable[[], sqlite3.Connection]], T]) -> T:
+        """Do something in the thread; it gets what returns the connection."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._opened)
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    async def close(self) -> None:
+        """Disconnect, after what was asked for before."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            await asyncio.get_running_loop().run_in_executor(thread, self._disconnect)
+            thread.shutdown(wait=False)
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
