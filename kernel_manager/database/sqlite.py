@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +23,7 @@ from kernel_manager.database.sqlite_rows import (
     json_or_text,
 )
 from kernel_manager.database.sqlite_schema import migrate
+from kernel_manager.database.sqlite_worker import Worker, Writer
 from kernel_manager.errors import ClosedError, DatabaseError
 
 T = TypeVar("T")
@@ -41,15 +40,14 @@ def _utc_now() -> datetime:
 class SqliteDatabase:
     """See :class:`~kernel_manager.database.protocol.Database`.
 
-    Writing and reading have a thread and a connection each, one thing at a time: who reads need not wait until the disk has
-    what others write.
+    Writing and reading have a thread and a connection each: who reads need not wait until the disk has what others write.
     """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = _utc_now) -> None:
         self._path = path
         self._clock = clock
-        self._writing = _Worker("sqlite-w", self._connect)
-        self._reading = _Worker("sqlite-r", self._connect_to_read)
+        self._writer = Writer("sqlite-w", self._connect)
+        self._reader = Worker("sqlite-r", self._connect_to_read)
         self._closed = False
 
     @property
@@ -59,13 +57,15 @@ class SqliteDatabase:
 
     async def open(self) -> None:
         """See the protocol."""
-        await self._in_thread(self._writing, lambda _: None)
+        self._check_open()
+        with self._errors():
+            await self._writer.run(lambda _: None)
 
     async def close(self) -> None:
         """See the protocol."""
         self._closed = True
-        await self._reading.close()
-        await self._writing.close()
+        await self._reader.close()
+        await self._writer.close()
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -248,38 +248,26 @@ class SqliteDatabase:
 
     async def _rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
         """Return what a statement that changes nothing finds."""
-        return await self._in_thread(self._reading, lambda connection: connection.execute(statement, values).fetchall())
+        self._check_open()
+        with self._errors():
+            return await self._reader.run(lambda connection: connection.execute(statement, values).fetchall())
 
     async def _changed_rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
         """Return what a statement that changes rows returns of them."""
-        return await self._in_thread(self._writing, lambda connection: connection.execute(statement, values).fetchall())
+        return await self._transaction(lambda connection: connection.execute(statement, values).fetchall())
 
     async def _run(self, statement: str, *values: object) -> int:
         """Return how many rows were changed."""
-        return await self._in_thread(self._writing, lambda connection: connection.execute(statement, values).rowcount)
+        return await self._transaction(lambda connection: connection.execute(statement, values).rowcount)
 
     async def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def in_transaction(connection: sqlite3.Connection) -> T:
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            return result
+        self._check_open()
+        with self._errors():
+            return await self._writer.write(work)
 
-        return await self._in_thread(self._writing, in_transaction)
-
-    async def _in_thread(self, worker: _Worker, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the database was closed; open it again")
-
-        def translated(connect: Callable[[], sqlite3.Connection]) -> T:
-            with self._errors():
-                return work(connect())
-
-        return await worker.run(translated)
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -307,40 +295,6 @@ class SqliteDatabase:
             yield
         except (sqlite3.Error, OSError) as exc:
             raise DatabaseError(f"the database {self._path} {_explained(exc)}") from exc
-
-
-class _Worker:
-    """A thread with a connection, both made when they are first needed."""
-
-    def __init__(self, name: str, connect: Callable[[], sqlite3.Connection]) -> None:
-        self._name = name
-        self._connect = connect
-        self._thread: ThreadPoolExecutor | None = None
-        self._connection: sqlite3.Connection | None = None
-
-    async def run(self, work: Callable[[Callable[[], sqlite3.Connection]], T]) -> T:
-        """Do something in the thread; it gets what returns the connection."""
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix=self._name)
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._opened)
-
-    def _opened(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = self._connect()
-        return self._connection
-
-    async def close(self) -> None:
-        """Disconnect, after what was asked for before."""
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            await asyncio.get_running_loop().run_in_executor(thread, self._disconnect)
-            thread.shutdown(wait=False)
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
