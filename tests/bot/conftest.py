@@ -20,7 +20,7 @@ from bot.service import Service, open_service
 from kernel_manager import Interpreter, open_interpreter
 from kernel_manager.packages.environments import Environment
 from tests.integration.conftest import folder_for_kernels, make_settings
-from tests.integration.support import until
+from tests.integration.support import PATIENCE, until
 
 _numbers = itertools.count(1)
 
@@ -133,7 +133,7 @@ def open_stage(shared_folder: Path, kernel_environment: Environment, own_setting
             open_service(
                 interpreter, model=client, download=cdn.download, edit_interval=0.02, notify_after=notify_after
             ) as service,
-            simcord.run(ThreadbookBot(service)) as env,
+            simcord.run(ThreadbookBot(service), settle_timeout=PATIENCE) as env,
         ):
             cdn.bot = env.bot
             # ids begin anew with every simulation, and the interpreter's data do not
