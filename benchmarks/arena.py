@@ -36,6 +36,7 @@ class Plan:
     exported_cells: int = 1_000
     agent_rounds: int = 15
     loads: int = 7
+    threads_at_once: int = 50
 
 
 QUICK = Plan(

@@ -13,6 +13,7 @@ from benchmarks import cells
 from benchmarks.agent import agent
 from benchmarks.arena import Arena, in_turns, kernels_of
 from benchmarks.contestant import CellFailedError, Contestant, Kernel
+from benchmarks.discord import rush
 from benchmarks.exports import export
 from benchmarks.processes import Memory, memory_of_all
 from benchmarks.row import Row
@@ -292,4 +293,5 @@ MEASURES: dict[str, Measure] = {
     "export": export,
     "agent": agent,
     "load": load,
+    "bot": rush,
 }

@@ -12,8 +12,8 @@ from typing import Any
 class Row:
     """What was measured on both sides: seconds or bytes, as ``unit`` says (``ms`` or ``MB`` is how it is shown).
 
-    ``target`` is the ratio to reach, ``most`` what ours may be above the other side. A side without samples was not
-    measured; ``failure`` says why if that is wrong.
+    ``target`` is the ratio to reach, ``most`` what ours may be above the other side, ``limit`` what ours may be at all. A side
+    without samples was not measured; ``failure`` says why if that is wrong.
     """
 
     name: str
@@ -22,6 +22,7 @@ class Row:
     plain: Sequence[float] = ()
     target: float | None = None
     most: float | None = None
+    limit: float | None = None
     failure: str | None = None
 
     @property
@@ -43,9 +44,11 @@ class Row:
     @property
     def reached(self) -> bool | None:
         """Whether the target was reached; None when there is none."""
-        if self.target is None and self.most is None:
+        if self.target is None and self.most is None and self.limit is None:
             return None
         ours, plain = self.ours_median, self.plain_median
+        if self.limit is not None:
+            return self.failure is None and ours is not None and ours <= self.limit
         if self.failure is not None or ours is None or plain is None:
             return False
         return ours <= plain * self.target if self.target is not None else ours - plain <= (self.most or 0)
@@ -60,6 +63,7 @@ class Row:
             "ratio": self.ratio,
             "target": self.target,
             "most": self.most,
+            "limit": self.limit,
             "reached": self.reached,
             "failure": self.failure,
             "samples": {"ours": list(self.ours), "plain": list(self.plain)},

@@ -26,6 +26,8 @@ def _cells(row: Row) -> tuple[str, ...]:
     target = "" if row.target is None else f"≤ {_ratio(row.target)}"
     if row.most is not None:
         target = f"≤ +{_value(row.most, row.unit)}"
+    if row.limit is not None:
+        target = f"≤ {_value(row.limit, row.unit)}"
     return (row.name, _value(row.ours_median, row.unit), _value(row.plain_median, row.unit), _ratio(row.ratio), target, reached)
 
 

@@ -114,7 +114,9 @@ def _take_table(table: ShownTable, found: _Blocks) -> None:
     if table.png is not None:
         found.attach("table", ".png", table.png, "a table; the CSV beside it has it as text")
     if table.csv is not None:
-        found.attach("table", ".csv", table.csv)
+        name = found.attach("table", ".csv", table.csv)
+        if table.partial:
+            found.add("markdown", f"-# {name} has what is shown; ask for a file of the whole table")
 
 
 def output_text(output: Output) -> str:

@@ -90,6 +90,7 @@ class Conversation:
     _view: LiveView | None = None
     _stopped: bool = False
     _left: LeftTurn | None = None
+    _askers: tuple[str, ...] = ()
     _seen: deque[int] = field(default_factory=lambda: deque(maxlen=_MAX_SEEN))
 
     @property
@@ -233,6 +234,7 @@ class Conversation:
         for incoming, files in zip(batch, handed_in, strict=True):
             cells += [*incoming.code, *(await scripts_of(files) if incoming.scripts else ())]
         account = self._account(batch, "run" if cells else KIND)
+        self._askers = account.users
         if cells:
             direct = [cell if isinstance(cell, DirectCell) else DirectCell(cell) for cell in cells]
             await self._show(session, DirectTurn(session, direct, functools.partial(self.service.usage.charge, account)))
@@ -332,6 +334,7 @@ class Conversation:
 
     async def _show_left(self, left: LeftTurn) -> None:
         session = await self.service.interpreter.session(left.user_id, left.session_id)
+        self._askers = (left.user_id,)
         await self._show(session, ResumedTurn(session, left), (left.entries, left.cells))
 
     async def _show(self, session: Session, turn: Turn | DirectTurn | ResumedTurn, begun: tuple[int, int] | None = None) -> None:
@@ -374,10 +377,13 @@ class Conversation:
         self.service.metrics.shown(time.monotonic() - begun)
 
     async def _notify(self) -> None:
-        """Tell the owner, who may have looked away, that a turn is over: edits notify nobody."""
-        only_the_owner = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(self.place.owner_id)])
+        """Tell who asked, and may have looked away, that the turn is over: edits notify nobody."""
+        only_they = discord.AllowedMentions(
+            everyone=False, roles=False, users=[discord.Object(int(user)) for user in self._askers]
+        )
+        names = " ".join(f"<@{user}>" for user in self._askers)
         try:
-            await self.channel.send(f"<@{self.place.owner_id}> your turn is over.", allowed_mentions=only_the_owner)
+            await self.channel.send(f"{names} your turn is over.", allowed_mentions=only_they)
         except discord.HTTPException as exc:
             logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 

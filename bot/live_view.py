@@ -22,6 +22,7 @@ from bot.agent.events import AgentEvent, CodeEnded, InputWanted, TurnEnded, Warn
 from bot.outbox import too_large
 from bot.posts import ButtonName, Files, Panel, Post
 from bot.rendering import TurnRendering
+from bot.reopening import reopened
 from bot.sending import TooLargeError, to_send
 from bot.uploads import Upload
 
@@ -182,6 +183,7 @@ class LiveView:
 
     async def _edit(self, sent: _Sent, post: Post) -> None:
         if isinstance(post, Panel) and sent.message is not None:
+            self._channel = await reopened(self._channel)
             await sent.message.edit(view=self._layout(post), allowed_mentions=discord.AllowedMentions.none())
         sent.post = post
 

@@ -14,8 +14,8 @@ from typing import Any, Literal
 #: What the code that runs now works on; every line that it logs has these fields.
 _about: ContextVar[Mapping[str, Any] | None] = ContextVar("about", default=None)
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-#: discord.py tells every reconnection; what matters of it is a warning.
-_QUIET = ("discord", "aiohttp.access", "asyncio")
+#: These tell every connection and request; what matters of it is a warning.
+_QUIET = ("discord", "aiohttp.access", "asyncio", "httpx2", "httpcore2", "openai")
 
 
 @contextlib.contextmanager
@@ -36,11 +36,16 @@ def set_up(kind: Literal["text", "json"], level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _QUIET:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLogger().level))
+    logging.getLogger("discord.client").addFilter(_is_not_about_voice)
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """What a record says besides its message: the ``extra`` of the call, and what it is about."""
     return {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
+
+
+def _is_not_about_voice(record: logging.LogRecord) -> bool:
+    return "voice will NOT be supported" not in str(record.msg)
 
 
 def _add_fields(record: logging.LogRecord) -> bool:

@@ -26,25 +26,43 @@ _MAX_LINES = 6
 
 # Runs in the kernel. What it prints is checked like any other stranger's word.
 _LOOK = """\
+def _cell(value):
+    import datetime
+    if isinstance(value, float):
+        return format(value, ".6g")
+    if isinstance(value, datetime.datetime) and value.time() == datetime.time():
+        return value.date().isoformat()
+    return str(value)[:40]
+
+
 def _about(data):
     import sys
-    pandas, image = sys.modules.get("pandas"), sys.modules.get("PIL.Image")
+    pandas, image, numpy = (sys.modules.get(name) for name in ("pandas", "PIL.Image", "numpy"))
+    if pandas is not None and isinstance(data, list) and data and all(isinstance(row, dict) for row in data[:1000]):
+        count, data = len(data), pandas.DataFrame(data[:5])
+        return {**_about(data), "rows": count}
     if pandas is not None and isinstance(data, pandas.Series):
         data = data.to_frame()
     if pandas is not None and isinstance(data, pandas.DataFrame):
         first = data.iloc[:5, :20]
         head = [str(name)[:40] for name in first.columns]
-        rows = [[str(value)[:40] for value in row] for row in first.itertuples(index=False)]
+        rows = [[_cell(value) for value in row] for row in first.itertuples(index=False)]
         return {"kind": "table", "rows": len(data), "columns": len(data.columns), "cells": [head, *rows]}
     if image is not None and isinstance(data, image.Image):
         return {"kind": "picture", "width": data.width, "height": data.height}
+    if numpy is not None and isinstance(data, tuple) and len(data) == 2 and isinstance(data[0], numpy.ndarray) and data[1]:
+        return {"kind": "sound", "seconds": data[0].shape[0] / int(data[1]), "rate": int(data[1])}
+    if isinstance(data, dict) and isinstance(data.get("cells"), list) and "nbformat" in data:
+        return {"kind": "notebook", "cells": len(data["cells"])}
     if isinstance(data, dict) and data and len(data) <= 200:
         name = next(iter(data))
         found = _about(data[name])
         if found["kind"] == "table":
             return {**found, "part": str(name)[:40], "parts": len(data)}
-    if isinstance(data, (str, bytes)):
-        return {"kind": "text", "text": data[:2000] if isinstance(data, str) else repr(data[:60]), "length": len(data)}
+    if isinstance(data, str):
+        return {"kind": "text", "text": data[:2000], "length": len(data)}
+    if isinstance(data, bytes):
+        return {"kind": "bytes", "text": data[:48].hex(" "), "length": len(data)}
     return {"kind": "object", "text": repr(data)[:2000]}
 
 
@@ -96,6 +114,12 @@ def preview_of(about: Mapping[str, Any]) -> str:
             return f"-# {size}{part}\n{fenced(table_of(cells, drawn=False).text)}"
         case "picture":
             return f"-# a picture of {int(about['width']):,} × {int(about['height']):,} pixels"
+        case "sound":
+            return f"-# {float(about['seconds']):,.1f} s of sound, {int(about['rate']):,} samples a second"
+        case "notebook":
+            return f"-# a notebook of {int(about['cells']):,} cells"
+        case "bytes":
+            return f"-# {int(about['length']):,} bytes of no known kind\n{_beginning(str(about['text']))}"
         case "text":
             return f"-# {int(about['length']):,} characters\n{_beginning(str(about['text']))}"
         case "problem":

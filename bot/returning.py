@@ -109,7 +109,7 @@ class Returning:
             and place.may_run(message.author.id)
             and not (conversation is not None and conversation.has_seen(message.id))
         ]
-        limit = self._service.clock() - timedelta(minutes=self._service.settings.discord_fresh_minutes)
+        limit = self._service.clock() - self._service.fresh_for
         stale = [message for message in missed if message.created_at < limit]
         if stale:
             text = _MISSED if len(stale) == 1 else _SEVERAL.format(count=len(stale))

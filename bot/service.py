@@ -9,7 +9,7 @@ import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 import discord
@@ -64,6 +64,11 @@ class Service:
         self._idle: set[asyncio.Task[None]] = set()
         # turns belong to the service, not to the event that happened to begin them
         self._context = contextvars.copy_context()
+
+    @property
+    def fresh_for(self) -> timedelta:
+        """For how long after it was written a message is run, or offered, without somebody asking for it anew."""
+        return timedelta(minutes=self.settings.discord_fresh_minutes)
 
     def start(self, work: Coroutine[Any, Any, None], name: str, *, idle: bool = False) -> asyncio.Task[None]:
         """Have something done in the background for as long as the service is open.

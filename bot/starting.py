@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import discord
 
@@ -16,6 +17,8 @@ from kernel_manager.errors import ServiceError
 from kernel_manager.provisioning.sandbox import ISOLATION, SandboxReport
 
 logger = logging.getLogger(__name__)
+
+_THREADS = 32
 
 
 def token_of(settings: Settings) -> str:
@@ -44,6 +47,8 @@ def check_sandbox(report: SandboxReport, settings: Settings) -> None:
 async def run_bot(settings: Settings, progress: Callable[[str], None] | None = None) -> None:
     """Run the bot until SIGTERM or SIGINT. Raises SettingsError, ServiceError."""
     token = token_of(settings)
+    # files are read and written beside the loop; by default there are few threads for it where there are few processors
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS, "bot"))
     async with open_interpreter(settings, progress=progress) as interpreter:
         await interpreter.prepare()
         check_sandbox(await interpreter.examine_sandbox(), settings)

@@ -6,7 +6,7 @@ import csv
 import io
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bot.agent.tables import read_table
 from bot.markdown import plain
@@ -19,11 +19,15 @@ _MAX_CELL = 14
 
 @dataclass(frozen=True, slots=True)
 class ShownTable:
-    """A table as text; ``csv`` holds all of it if the text does not, and then ``png`` shows it, if it can be drawn."""
+    """A table as text; ``csv`` holds all of it if the text does not, and then ``png`` shows it, if it can be drawn.
+
+    Of a ``partial`` one, the output itself had not all rows and columns.
+    """
 
     text: str
     csv: bytes | None = None
     png: bytes | None = None
+    partial: bool = False
 
 
 def shown_table(html: str) -> ShownTable | None:
@@ -32,7 +36,9 @@ def shown_table(html: str) -> ShownTable | None:
     if found is None:
         return None
     rows, remarks = found
-    return table_of([[plain(cell) for cell in row] for row in rows], [plain(remark)[:WIDTH] for remark in remarks[:2]])
+    table = table_of([[plain(cell) for cell in row] for row in rows], [plain(remark)[:WIDTH] for remark in remarks[:2]])
+    # pandas puts a row or a column of dots where it leaves out others
+    return replace(table, partial="..." in rows[0] or any(row.count("...") == len(row) for row in rows))
 
 
 def table_of(rows: Sequence[Sequence[str]], remarks: Sequence[str] = (), *, drawn: bool = True) -> ShownTable:

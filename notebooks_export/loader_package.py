@@ -42,6 +42,10 @@ def _trace(calls):
                 if os.path.exists(os.path.join(root, "loaders", module + ".py")):
                     named.setdefault("loaders/" + module + ".py", set()).add(function)
 
+    def note(module):
+        if isinstance(module, str):  # a library may call itself by anything
+            modules.add(module.partition(".")[0])
+
     def watch(frame, event, argument):
         if event == "call":
             name = frame.f_code.co_filename
@@ -51,9 +55,9 @@ def _trace(calls):
                     functions.setdefault(place, set()).add(frame.f_code.co_qualname.partition(".")[0])
                     watch_names(frame)
             else:
-                modules.add((frame.f_globals.get("__name__") or "").partition(".")[0])
+                note(frame.f_globals.get("__name__"))
         elif event == "c_call":
-            modules.add((getattr(argument, "__module__", None) or "").partition(".")[0])
+            note(getattr(argument, "__module__", None))
 
     opened = []
     for name, options in calls:
@@ -130,15 +134,15 @@ def sources() -> dict[str, str]:
     """The kernel's own ``load_file`` and everything that it may import of ours, by path."""
     root = resources.files("kernel_manager.kernelside")
     found = dict(_python_files(root.joinpath(_LOADERS), _LOADERS))
-    waiting = [_ROOT]
+    waiting, seen = [_ROOT, *(path for path in found if path.endswith(".py"))], set[str]()
     while waiting:
         path = waiting.pop()
-        if path not in found:
-            text = _read(root, path)
-            if text is None:
-                continue
-            found[path] = text
-        waiting += [other for other in _possible_imports(path, ast.parse(found[path])) if other not in found]
+        text = found.get(path) or _read(root, path)
+        if path in seen or text is None:
+            continue
+        seen.add(path)
+        found[path] = text
+        waiting += _possible_imports(path, ast.parse(text))
     return found
 
 

@@ -35,6 +35,7 @@ TINY = Plan(
     exported_cells=4,
     agent_rounds=1,
     loads=1,
+    threads_at_once=2,
 )
 ROLLUP = """\
 55d0-7ffc ---p 00000000 00:00 0                          [rollup]
@@ -63,7 +64,9 @@ def test_every_measure_measures_both_sides(
     assert all(row["ours"] > 0 for row in rows)
     alone = [row for row in rows if ("zygote" in row["name"] and "included" not in row["name"]) or "lack" in row["name"]]
     assert len(alone) == 4
-    assert all(row["plain"] > 0 for row in rows if row not in alone)
+    by_itself = [row for row in rows if row["limit"] is not None]
+    assert len(by_itself) == 4
+    assert all(row["plain"] > 0 for row in rows if row not in [*alone, *by_itself])
     assert sum(row["target"] is not None for row in rows) == 9
     assert sum(row["most"] is not None for row in rows) == 4
     printed = capsys.readouterr().out
@@ -113,6 +116,13 @@ def test_a_text_that_is_no_rollup_is_refused() -> None:
 @pytest.mark.parametrize(("ours", "reached"), [((0.1, 9.0, 0.05), True), ((0.11, 0.11), False)])
 def test_a_target_is_compared_with_the_ratio_of_the_medians(ours: tuple[float, ...], reached: bool) -> None:
     assert Row("r", "ms", ours, (1.0, 1.0), target=0.1).reached is reached
+
+
+def test_a_limit_holds_for_our_side_alone() -> None:
+    assert Row("r", "ms", (0.5,), limit=1).reached is True
+    assert Row("r", "ms", (1.5,), limit=1).reached is False
+    assert Row("r", "ms", limit=1).reached is False
+    assert "≤ 1000 ms" in table.render([Row("r", "ms", (0.5,), limit=1)])
 
 
 def test_a_row_without_samples_reaches_no_target() -> None:

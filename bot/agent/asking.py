@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bot.agent.assistant import Assistant
 from bot.agent.budget import Read, fixed_tokens, least_tokens, request_tokens, text_tokens
-from bot.agent.context import fit, without_figures
+from bot.agent.context import Fitted, fit, without_figures
 from bot.agent.errors import BrokenStreamError, ContextTooLongError, ModelError, NoVisionError
 from bot.agent.events import AgentEvent, TextDelta, TextWithdrawn, Warned
 from bot.agent.items import Exchange, Item, Origin, complete
@@ -47,6 +47,7 @@ class Asking:
         self._instructions: str | None = None
         self._warned_of_cut = False
         self._read: Read | None = None
+        self._shrunk: Sequence[Exchange] | None = None
         self._open: ModelRequest | None = None
         self._tokens = TokenUsage()
         self.requests = 0
@@ -96,10 +97,20 @@ class Asking:
     async def _request(self, exchanges: Sequence[Exchange], most: float, *, may_call: bool) -> ModelRequest:
         instructions = await self._prompt()
         budget = most / self._agent.calibration.factor(self._origin) - fixed_tokens(instructions, TOOLS)
-        fitted = fit(exchanges, max(budget, _SMALLEST_BUDGET))
+        fitted = self._fitted(exchanges, max(budget, _SMALLEST_BUDGET))
         if fitted.steps:
             logger.info("session %s: the conversation was shortened (%s)", self._session.session_id, ", ".join(fitted.steps))
         return ModelRequest(self._model, instructions, fitted.items, TOOLS, self._assistant.options.for_model, may_call)
+
+    def _fitted(self, exchanges: Sequence[Exchange], budget: float) -> Fitted:
+        """What fits; as long as it does, with the same beginning as in the round before, which the endpoint has cached."""
+        if self._shrunk is not None:
+            fitted = fit([*self._shrunk, exchanges[-1]], budget)
+            if not fitted.steps:
+                return fitted
+        fitted = fit(exchanges, budget)
+        self._shrunk = fitted.past if fitted.steps else None
+        return fitted
 
     async def _prompt(self) -> str:
         if self._instructions is None:

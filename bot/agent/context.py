@@ -27,6 +27,7 @@ _SHORT_OUTPUT = 400
 _LAST_RESORTS = (4_000, 1_000, 300)
 _MAX_SUMMARIES = 100
 _FOR_SUMMARIES = 0.25
+_SLACK = 0.85
 _HEADING_TOKENS = 30
 #: The exchange that goes on and the one before: their outputs are shortened when old exchanges are summaries already.
 _SPARED = 2
@@ -35,16 +36,20 @@ _GONE = Text("[the picture is not attached any more]")
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """Items that fit, and what was done for it, for the log: empty if nothing had to be."""
+    """Items that fit, and what was done for it, for the log: empty if nothing had to be.
+
+    ``past`` are all exchanges but the last as they became: who asks again with them sends the same beginning.
+    """
 
     items: tuple[Item, ...]
     steps: tuple[str, ...] = ()
+    past: tuple[Exchange, ...] = ()
 
 
 def fit(exchanges: Sequence[Exchange], budget: float) -> Fitted:
     """Return the exchanges' items in at most ``budget`` estimated tokens, if that is possible; the last exchange goes on.
 
-    In this order, each from the oldest on and no further than needed: figures go, outputs are shortened, exchanges become
+    In this order, each from the oldest on and hardly further than needed: figures go, outputs are shortened, exchanges become
     summaries, of which the oldest are dropped. What is going on now and the exchange before it come last: an old exchange is
     summarised sooner than that the model cannot read what it has just asked for.
     """
@@ -52,23 +57,27 @@ def fit(exchanges: Sequence[Exchange], budget: float) -> Fitted:
     steps = []
     if shrink_oldest_first(work, budget, without_figures):
         steps.append("figures")
-    if shrink_oldest_first(work, budget, with_short_outputs, spared=_SPARED):
+    # a little more than needed, so that the beginning stays as it is, and cached, while the end grows
+    aim = budget if _total(work) <= budget else budget * _SLACK
+    if shrink_oldest_first(work, aim, with_short_outputs, spared=_SPARED):
         steps.append("outputs")
     summaries = Summaries(budget * _FOR_SUMMARIES)
-    _summarise(work, budget, summaries, spared=_SPARED)
+    _summarise(work, aim, summaries, spared=_SPARED)
     if shrink_oldest_first(work, budget - summaries.tokens, with_short_outputs):
         steps.append("recent outputs")
     _summarise(work, budget, summaries, spared=1)
     summaries.shrink_to(budget - _total(work))
     if summaries.texts:
         steps.append("summaries")
-    items = [*_told(summaries.texts), *(item for exchange in work for item in exchange.items)]
+    beginning = _told(summaries.texts)
+    past = (*([Exchange(tuple(beginning))] if beginning else []), *work[:-1])
+    items = [*beginning, *(item for exchange in work for item in exchange.items)]
     for limit in _LAST_RESORTS:
         if tokens_of(items) <= budget:
             break
         items = [_cut(item, limit) for item in items]
         steps.append(f"cut at {limit}")
-    return Fitted(tuple(items), tuple(steps))
+    return Fitted(tuple(items), tuple(steps), past)
 
 
 def shrink_oldest_first(work: list[Exchange], budget: float, change: Callable[[Item], Item], *, spared: int = 0) -> bool:

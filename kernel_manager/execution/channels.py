@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -16,6 +16,7 @@ from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.session import Session
 
 from kernel_manager.errors import ClosedError, KernelStartError, ServiceError
+from kernel_manager.execution.allowance import Allowance
 from kernel_manager.kernelside import protocol
 
 logger = logging.getLogger(__name__)
@@ -29,8 +30,18 @@ RECEIVE_QUEUE = 2_000
 MAX_SOCKETS = 60_000
 #: How often is looked whether a lost connection's last messages were all read, in seconds.
 DRAIN_STEP = 0.005
-#: Messages of one channel that are handled in one go.
+#: Messages of one channel that are handled in one go, and seconds that they may take together.
 FAIR_SHARE = 20
+FAIR_SHARE_S = 0.005
+#: Bytes of a message that is heard even of a kernel that has used up its allowance: a status, a reply, a question.
+SMALL_MESSAGE = 16 * 1024
+#: Bytes of a header; in a content, values, and lists and dicts: three bytes of JSON become an object of a hundred.
+MAX_HEADER_BYTES = 64 * 1024
+MAX_VALUES = 2_000_000
+MAX_CONTAINERS = 250_000
+#: Dropped messages that the log names, of one connection.
+MAX_LOGGED = 10
+LEFT_OUT = "… outputs that kept the service too busy were left out …\n"
 #: Characters of a message's type and ids.
 MAX_NAME = 200
 WELCOME_TIMEOUT = 10.0
@@ -58,7 +69,7 @@ class Channels:
     no memory, every listener then gets an ``iopub_welcome``: what was published before it may have been missed.
     """
 
-    def __init__(self, connection: dict[str, Any], context: zmq.asyncio.Context) -> None:
+    def __init__(self, connection: dict[str, Any], context: zmq.asyncio.Context, allowance: Allowance | None = None) -> None:
         # no memory of signatures: the spool's copies are read with the same session, and told apart by their ids
         self.session = Session(digest_history_size=0)
         self._client = AsyncKernelClient(context=context, session=self.session)
@@ -69,6 +80,10 @@ class Channels:
         self._welcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sockets: dict[str, zmq.asyncio.Socket] = {}
         self._monitors: list[zmq.asyncio.Socket] = []
+        self._allowance = allowance or Allowance()
+        self._dropped = 0
+        self._told = False
+        self._late_welcome: asyncio.TimerHandle | None = None
 
     async def open(self, patience: float = WELCOME_TIMEOUT) -> None:
         """Connect and wait until IOPub messages are sure to arrive; raises KernelStartError after ``patience`` seconds."""
@@ -98,6 +113,8 @@ class Channels:
 
     async def aclose(self) -> None:
         """Disconnect."""
+        if self._late_welcome is not None:
+            self._late_welcome.cancel()
         for task in self._tasks:
             task.cancel()
         for task in self._tasks:
@@ -127,6 +144,7 @@ class Channels:
             raise ClosedError("the connection to the kernel is closed")
         _send_now(socket, self.session.serialize(message))
         if listener is not None:
+            self._told = False
             self._listeners[message["header"]["msg_id"]] = listener
 
     def send(self, channel: str, msg_type: str, content: Message, listener: Listener | None = None) -> str:
@@ -160,18 +178,31 @@ class Channels:
     def parse(self, frames: list[bytes]) -> Message | None:
         """Return the message in ``frames`` (from a socket or the spool), or None if it is not a signed one.
 
-        Its header, parent header and content are dicts, and its type and ids short strings.
+        Its header, parent header and content are dicts, and its type and ids short strings. A large one of a kernel that has
+        used up its allowance is not looked at.
         """
+        if self._allowance.is_spent and sum(map(len, frames)) > SMALL_MESSAGE:
+            self._leave_out()
+            return None
         try:
-            _, parts = self.session.feed_identities(frames)
-            message: Message = self.session.deserialize(parts, content=True)
+            with self._allowance.spending():
+                _, parts = self.session.feed_identities(frames)
+                _check_weight(cast("list[bytes]", parts))
+                message: Message = self.session.deserialize(parts, content=True)
         except Exception as exc:  # noqa: BLE001  (whatever a hostile kernel sends must not end the reader)
-            logger.warning("dropped a message that a kernel sent: %s", str(exc)[:200])
+            self._log_dropped(str(exc))
             return None
         if not _is_sound(message):
-            logger.warning("dropped a malformed message that a kernel sent")
+            self._log_dropped("it is malformed")
             return None
         return message
+
+    def _log_dropped(self, reason: str) -> None:
+        """Name the first ones: a kernel can send more in a second than a disk should hold."""
+        self._dropped += 1
+        if self._dropped <= MAX_LOGGED:
+            more = "; further ones of this connection are not named" if self._dropped == MAX_LOGGED else ""
+            logger.warning("dropped a message that a kernel sent: %s%s", reason[:200], more)
 
     def has_waiting(self, channel: str) -> bool:
         """Whether messages of ``channel`` have arrived that are not yet with their listeners."""
@@ -184,14 +215,27 @@ class Channels:
         self.post("stdin", self.session.msg("input_reply", content, parent=request))
 
     async def _read(self, channel: str, socket: zmq.asyncio.Socket) -> None:
-        for number in itertools.count(1):
+        handled, since = 0, 0.0
+        while True:
             frames = await socket.recv_multipart()
-            message = self.parse(frames)
-            if message is not None:
-                self._dispatch(channel, message)
-            if number % FAIR_SHARE == 0:
+            since = since or time.monotonic()
+            if (message := self.parse(frames)) is not None:
+                with self._allowance.spending():
+                    self._dispatch(channel, message)
+            handled += 1
+            if handled >= FAIR_SHARE or time.monotonic() - since >= FAIR_SHARE_S:
                 # receiving what is already there does not let anybody else run
                 await asyncio.sleep(0)
+                handled, since = 0, 0.0
+
+    def _leave_out(self) -> None:
+        """Say so, once a cell: whose message it was nobody looks."""
+        if self._told:
+            return
+        self._told = True
+        note = self.session.msg("stream", {"name": "stderr", "text": LEFT_OUT})
+        for listener in list(self._listeners.values()):
+            listener("iopub", note)
 
     async def _mend(self, channel: str, socket: zmq.asyncio.Socket, monitor: zmq.asyncio.Socket) -> None:
         """Connect again whenever the connection is lost: libzmq does so itself, but not after a message that was too large."""
@@ -216,6 +260,14 @@ class Channels:
         if not self._welcome.done():
             self._welcome.set_result(None)
             return
+        if not self._allowance.is_spent:
+            self._pass_on_welcome(channel, message)
+        elif self._late_welcome is None:  # to look for what was missed takes long, and who has the key can ask for it
+            loop = asyncio.get_running_loop()
+            self._late_welcome = loop.call_later(self._allowance.back_in, self._pass_on_welcome, channel, message)
+
+    def _pass_on_welcome(self, channel: str, message: Message) -> None:
+        self._late_welcome = None
         for listener in list(self._listeners.values()):
             listener(channel, message)
 
@@ -228,6 +280,15 @@ def _send_now(socket: zmq.asyncio.Socket, frames: list[bytes]) -> None:
         cast("asyncio.Future[object]", sending).result()
     except zmq.Again:
         raise ServiceError("the kernel takes no requests any more; restart the session") from None
+
+
+def _check_weight(parts: list[bytes]) -> None:
+    """Raise ValueError for a message that would take too much to read; ``parts`` begin with its signature."""
+    if any(len(part) > MAX_HEADER_BYTES for part in parts[1:4]):
+        raise ValueError("its header is too large")
+    content = parts[4] if len(parts) > 4 else b""
+    if content.count(b",") > MAX_VALUES or content.count(b"[") + content.count(b"{") > MAX_CONTAINERS:
+        raise ValueError("its content has too many values")
 
 
 def _is_sound(message: Message) -> bool:

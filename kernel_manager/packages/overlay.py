@@ -88,7 +88,7 @@ class Overlay:
             return
         with self.locked(), _explained(self.folder):
             if not self.current.is_dir():
-                self.switch(self.new_version())
+                self.switch(self.new_version(), durable=False)  # lost in a power cut, it is made again
 
     def content(self) -> OverlayContent:
         """What is in it now."""
@@ -122,8 +122,11 @@ class Overlay:
         make_readable(version)
         return version
 
-    def switch(self, version: Path) -> None:
-        """Have kernels see this version from now on; what is older than the one before goes."""
+    def switch(self, version: Path, *, durable: bool = True) -> None:
+        """Have kernels see this version from now on; what is older than the one before goes.
+
+        Unless ``durable``, a power cut may take that back.
+        """
         before = self._linked()
         previous = (self.folder / before).stat().st_mtime_ns if before and (self.folder / before).exists() else 0
         now = max(time.time_ns(), previous + _NS)
@@ -131,7 +134,8 @@ class Overlay:
         link = self.folder / f".{CURRENT}.{version.name}"
         link.symlink_to(version.name)
         link.replace(self.current)
-        sync_folder(self.folder)
+        if durable:
+            sync_folder(self.folder)
         self.tidy(keep={version.name, before})
 
     def tidy(self, keep: set[str | None] | None = None) -> None:

@@ -340,7 +340,10 @@ class DiscordServer:
         for method, pattern, function in _ROUTES:
             if method == request.method and (match := pattern.fullmatch(path)) is not None:
                 result = await function(self, payload=payload, files=files, query=request.query, **match.groupdict())
-                return result if isinstance(result, web.Response) else _answer(result)
+                answer = result if isinstance(result, web.Response) else _answer(result)
+                # without these, discord.py sends one request after the other
+                answer.headers.update({**_ROOM, "X-Ratelimit-Bucket": function.__name__})
+                return answer
         self.unknown.append(f"{request.method} {path}")
         return _answer({"message": "404: Not Found", "code": 0}, 404)
 
@@ -587,6 +590,8 @@ def labels(message: Json) -> list[str]:
     return [part["label"] for row in message["components"] for part in row.get("components", []) if part["type"] == 2]
 
 
+#: What stands in the answers of a Discord that nobody has asked for too much.
+_ROOM = {"X-Ratelimit-Limit": "50", "X-Ratelimit-Remaining": "49", "X-Ratelimit-Reset-After": "1"}
 _ROLE: Json = {
     "color": 0,
     "colors": {"primary_color": 0, "secondary_color": None, "tertiary_color": None},

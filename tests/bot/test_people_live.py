@@ -103,6 +103,16 @@ class TestSharing:
             assert (bobs["input_tokens"], bobs["output_tokens"]) == (57, 6)
             assert bobs["kind"] == f"chat@{stage.guild.id}"
 
+    async def test_a_long_turn_ends_with_a_mention_of_who_asked(self, open_stage: OpenStage) -> None:
+        async with open_stage(None, notify_after=0) as stage:
+            ada, bob = stage.member("ada"), stage.member("bob")
+            await ada.slash(stage.channel, "new")
+            (thread,) = stage.channel.threads
+            await pressed(ada, await ada.slash(thread, "share", everyone=True), "Share this session")
+            await bob.send(thread, "!run 1")
+            await stage.ended(thread)
+            assert thread.history()[-1].content == f"<@{bob.id}> your turn is over."
+
     async def test_is_taken_from_one_and_refused_while_a_turn_runs_and_in_direct_messages(self, open_stage: OpenStage) -> None:
         async with open_stage(None) as stage:
             ada, bob = stage.member("ada"), stage.member("bob")

@@ -71,3 +71,9 @@ CELLS = st.lists(st.lists(st.text(max_size=30), min_size=1, max_size=12), min_si
 def test_whatever_stands_in_cells_keeps_to_the_width(rows: list[list[str]]) -> None:
     table = table_of([[" ".join(cell.split()) for cell in row] for row in rows])
     assert table.png is not None or all(columns_of(line) <= WIDTH for line in table.text.split("\n"))
+
+
+def test_a_table_that_leaves_out_rows_or_columns_is_partial() -> None:
+    assert shown_table(html(("", "a"), ("0", "1"), ("...", "..."), ("9", "2"))).partial  # type: ignore[union-attr]
+    assert shown_table(html(("", "a", "...", "z"), ("0", "1", "...", "2"))).partial  # type: ignore[union-attr]
+    assert not shown_table(html(("", "a"), ("0", "..."))).partial  # type: ignore[union-attr]

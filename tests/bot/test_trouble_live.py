@@ -6,9 +6,10 @@ import pytest
 
 from bot.agent.models.scripted import Reply
 from bot.markdown import size
-from bot.rendering import PANEL_LIMIT
+from bot.outbox import MAX_SHOWN
+from bot.posts import PANEL_LIMIT
 from bot.uploads import MAX_FILES
-from tests.bot.conftest import OpenStage, all_text, text_of, with_buttons
+from tests.bot.conftest import OpenStage, all_text, said, text_of, with_buttons
 from tests.integration.support import until
 
 pytestmark = pytest.mark.slow
@@ -76,3 +77,44 @@ async def test_when_the_service_ends_a_running_turn_says_that_it_was_stopped(ope
         await stage.service.aclose()
         assert "Cell 1 · stopped" in all_text(thread.history())
         assert "\n-# stopped" in all_text(thread.history())
+
+
+async def test_a_thousand_figures_are_some_pictures_and_an_archive(open_stage: OpenStage) -> None:
+    code = (
+        "import base64\nfor n in range(1_000):\n"
+        "    display({'image/png': base64.b64encode(b'picture %d' % n).decode()}, raw=True)\nprint('end')"
+    )
+    async with open_stage(None) as stage:
+        messages = await stage.ended(await stage.open(stage.member(), f"!run {code}"))
+        names = [attachment.filename for message in messages for attachment in message.attachments]
+        assert len([name for name in names if name.endswith(".png")]) == MAX_SHOWN
+        assert names[-1] == "figures-1.zip"
+        assert len(messages) <= 10
+        assert "end" in all_text(messages)
+
+
+async def test_files_with_hostile_names_are_sent(open_stage: OpenStage) -> None:
+    names = ["x" * 200 + ".txt", "\u202etxt.exe", "@everyone.txt", "```.txt", "a b\nc.txt", "é" * 100 + ".csv"]
+    async with open_stage(None) as stage:
+        messages = await stage.ended(await stage.open(stage.member(), f"!run for n in {names!r}: open(n, 'w').write(n)"))
+        sent = [attachment.filename for message in messages for attachment in message.attachments]
+        assert len(sent) == len(names)
+        assert all(name.isprintable() and len(name) <= 100 for name in sent)
+        assert not any(message.mention_everyone for message in messages)
+        assert "Cell 1 · done" in all_text(messages)
+
+
+async def test_questions_and_code_with_hostile_text_can_be_answered_and_shown(open_stage: OpenStage) -> None:
+    hostile = "``` @everyone <@1> \\x1b[31m\\u202e" + "x" * 3_000
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "!run " + f"print(input('{hostile}')[::-1])"[:1_900] + "')[::-1])")
+        await until(lambda: "The code asks" in all_text(thread.history()))
+        form = await ada.click(with_buttons(thread.history()), label="Answer")
+        assert form.modal is not None
+        await ada.submit_modal(form, {form.modal["components"][0]["components"][0]["custom_id"]: "enoyreve@"})
+        messages = await stage.ended(thread)
+        assert "@\u200beveryone" in all_text(messages) or "@everyone" in all_text(messages).split("```")[1]
+        assert not any(message.mention_everyone or message.mentions for message in messages if message.author.bot)
+        shown = said(await ada.click(messages[-1], label="Show code"))
+        assert shown.content.count("```") in (0, 2)

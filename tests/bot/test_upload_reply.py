@@ -73,6 +73,18 @@ class TestAPreview:
         assert "x…" in long
 
     @pytest.mark.parametrize(
+        ("about", "text"),
+        [
+            ({"kind": "sound", "seconds": 61.25, "rate": 44_100}, "-# 61.2 s of sound, 44,100 samples a second"),
+            ({"kind": "notebook", "cells": 12}, "-# a notebook of 12 cells"),
+            ({"kind": "bytes", "text": "00 01", "length": 2}, "-# 2 bytes of no known kind\n```\n00 01\n```"),
+            ({"kind": "object", "text": "<Archive>"}, "```\n<Archive>\n```"),
+        ],
+    )
+    def test_of_anything_else_says_what_it_is(self, about: dict[str, Any], text: str) -> None:
+        assert preview_of(about) == text
+
+    @pytest.mark.parametrize(
         "printed",
         [
             "",

@@ -61,6 +61,11 @@ def _text(path: Path) -> str:
         return ""
 
 
+def resident_megabytes(pid: int) -> int:
+    """What a process has in memory now."""
+    return int(_text(Path(f"/proc/{pid}/status")).partition("VmRSS:")[2].split()[0]) // 1024
+
+
 def parent(pid: int) -> int:
     """The pid of a process's parent."""
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])

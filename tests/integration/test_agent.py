@@ -383,6 +383,17 @@ async def test_a_conversation_far_past_its_budget_goes_on_with_what_the_kernel_h
     assert_every_call_is_answered(last)
 
 
+async def test_a_conversation_past_its_budget_begins_the_same_in_every_round_of_a_turn(session: Session) -> None:
+    for number in range(10):
+        session.say("user", "Ada", f"{number} " * 1_000)
+    agent, client = agent_of([Reply("", [f"print('{n} ' * 100)"]) for n in range(4)] + [Reply("ok")], context_tokens=6_000)
+    await events_of(agent, session)
+    beginnings = {tuple(request.items[:4]) for request in client.requests}
+    assert len(client.requests) == 5
+    assert len(beginnings) == 1, "an endpoint that caches has it cached"
+    assert "Earlier in this conversation" in everything_in(client.requests[0])
+
+
 async def test_an_endpoint_that_finds_it_too_long_is_asked_once_more_with_less(session: Session) -> None:
     script = [Reply("", ["print('y ' * 30000)"]), Reply(error=ContextTooLongError("too long")), Reply("ok"), Reply("fine")]
     agent, client = agent_of(script, output_characters=50_000, context_tokens=1_000_000)

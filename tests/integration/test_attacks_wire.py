@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.integration.attacks import Attacker, printed, value
+from tests.integration.support import resident_megabytes
 
 pytestmark = pytest.mark.slow
 
@@ -124,6 +125,52 @@ def test_a_lie_harms_only_its_own_cell(spy: Attacker, code: str) -> None:
         spy.stop()
     assert value(spy.run("2 + 2")) == "4"
     assert time.monotonic() - began < 20
+
+
+_HEADERS = """
+header = json.dumps(session.msg('display_data')['header'], default=str).encode()
+about = json.dumps({'msg_id': parent['header']['msg_id']}).encode()
+"""
+# Each costs who listens far more than who sends it. What is thrown away in the kernel is its own affair.
+_BURDENS: list[Any] = [
+    pytest.param("heavy = signed(header, about, b'{}', b'[' + b'9,' * (4 << 20) + b'1]')", id="a million small values"),
+    pytest.param("heavy = signed(header, about, b'{}', b'[' + b'[],' * (8 << 20) + b'1]')", id="memory for nothing"),
+    pytest.param("heavy = signed(header, about, b'{}', b'[' + b'[],' * 240_000 + b'1]')", id="a little less for nothing"),
+    pytest.param("heavy = signed(header, about, b'[' + b'9,' * (4 << 20) + b'1]', b'{}')", id="a heavy header"),
+    pytest.param(
+        "data = {'text/plain': 'x', **{f'k{n}/x': 'y' * 100 for n in range(1000)}}\n"
+        "about_it = {str(n): {'a': 'b' * 100} for n in range(1000)}\n"
+        "content = json.dumps({'data': data, 'metadata': about_it, 'transient': {}}).encode()\n"
+        "heavy = signed(header, about, b'{}', content)",
+        id="a thousand types of one output",
+    ),
+    pytest.param(
+        "content = json.dumps({'ename': 'x' * 10**6, 'evalue': 'y' * 10**6, 'traceback': ['z' * 1000] * 5000}).encode()\n"
+        "heavy = signed(header.replace(b'display_data', b'error'), about, b'{}', content)",
+        id="long errors",
+    ),
+    pytest.param(
+        "stuffing = signed(header, about, b'{}', b'[' + b'[],' * 240_000 + b'1]')\n"
+        "for _ in range(9): kernel.spool.append(stuffing)\n"
+        "heavy = session.serialize(session.msg('iopub_welcome', {'subscription': ''}), b'x')",
+        id="welcomes to a stuffed spool",
+    ),
+]
+
+
+@pytest.mark.parametrize("code", _BURDENS)
+def test_messages_that_are_hard_to_read_delay_nobody_else(attacker: Attacker, code: str) -> None:
+    before = resident_megabytes(attacker.service.process.pid)
+    cell = attacker.start(f"{_FORGE}{_HEADERS}{code}\nprint('begun', flush=True)\nwhile True: send(heavy); time.sleep(0.01)")
+    cell.began()
+    for _ in range(10):
+        began = time.monotonic()
+        attacker.service.goes_on()
+        assert time.monotonic() - began < 3
+    assert resident_megabytes(attacker.service.process.pid) - before < 300
+    attacker.stop()
+    assert cell.result()["status"] in ("interrupted", "died", "error", "timeout")
+    assert value(attacker.run("2 + 2")) == "4"
 
 
 def test_a_flood_of_messages_that_passes_the_kernels_own_limits_is_bounded(attacker: Attacker) -> None:

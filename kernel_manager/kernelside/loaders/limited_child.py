@@ -24,7 +24,6 @@ def main() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1):
         os.dup2(nowhere, stream)
-    _load_package()
     os._exit(serve(jobs, answers))
 
 
@@ -33,8 +32,9 @@ def serve(jobs: IO[bytes], answers: IO[bytes]) -> int:
     job = pickle.load(jobs)  # noqa: S301  (from the kernel that started this)
     tempfile.tempdir = job["temporary"]
     sys.path.extend(entry for entry in job["path_list"] if entry not in sys.path)
-    package = importlib.import_module("kernelside.loaders")
-    limited = importlib.import_module("kernelside.loaders.limited")
+    _load_package(job["package"])
+    package = importlib.import_module(f"{job['package']}.loaders")
+    limited = importlib.import_module(f"{job['package']}.loaders.limited")
     _limit(limited.MEMORY)
     warnings.simplefilter("ignore")
     answer = _answer(package, job)
@@ -51,7 +51,7 @@ def serve(jobs: IO[bytes], answers: IO[bytes]) -> int:
 
 
 def _answer(package: Any, job: dict[str, Any]) -> dict[str, Any]:
-    source_module = importlib.import_module("kernelside.loaders.source")
+    source_module = importlib.import_module(f"{job['package']}.loaders.source")
     source = source_module.Source(Path(job["path"]), job["name"])
     try:
         found: dict[str, Any] = {"status": "ok", "result": package.resolve(job["loader"])(source, **job["options"])}
@@ -95,14 +95,16 @@ def _data_size() -> int:
     return 0
 
 
-def _load_package() -> None:
-    """Make ``kernelside`` importable without putting any folder on ``sys.path``."""
+def _load_package(name: str) -> None:
+    """Make the package that this file is in importable, by its name, without putting any folder on ``sys.path``."""
+    if name in sys.modules:
+        return
     folder = Path(__file__).resolve().parent.parent
-    spec = importlib.util.spec_from_file_location("kernelside", folder / "__init__.py", submodule_search_locations=[str(folder)])
+    spec = importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=[str(folder)])
     if spec is None or spec.loader is None:
         raise ImportError(f"no package in {folder}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules["kernelside"] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
 
 

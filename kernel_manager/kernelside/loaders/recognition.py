@@ -130,10 +130,10 @@ def _in_ole(source: Source, named: FileType | None) -> Recognised:
 
 
 def _binary(source: Source, named: FileType | None) -> Recognised:
+    if (named is None or named in _VAGUE or named is TABLE) and (label := _guess(source.head)):
+        return label
     if named is not None and named not in _VAGUE and not (named.name == "packed" and not source.compression):
         return _as_named(BYTES if named.name == "packed" else named)
-    if named is None and (label := _guess(source.head)):
-        return label
     return Recognised(BYTES, BYTES.label, "content")
 
 

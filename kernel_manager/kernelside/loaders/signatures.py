@@ -57,6 +57,11 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x64\xa3", "sound"),
     (0, b"ID3", "sound"),
     (0, b"\xff\xfb", "sound"),
+    (0, b"\xff\xfa", "sound"),
+    (0, b"\xff\xe3", "sound"),
+    (0, b"\xff\xe2", "sound"),
+    (0, b"\xff\xfd", "compressed sound"),
+    (0, b"\xff\xfc", "compressed sound"),
     (0, b"\xff\xf3", "sound"),
     (0, b"\xff\xf2", "sound"),
     (0, b"\xff\xf1", "compressed sound"),
@@ -69,7 +74,14 @@ SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\0\0\x01\xba", "video"),
     (0, b"\0\0\x01\xb3", "video"),
     (0, b"\x06\x0e\x2b\x34\x02\x05\x01\x01", "video"),
+    (0, b"P6\n", "image"),
+    (0, b"P5\n", "image"),
+    (0, b"P4\n", "image"),
+    (0, b"\x0a\x05\x01\x08", "image"),
     (0, b"%PDF-", "pdf"),
+    (0, b"# .PCD v", "pcd"),
+    (0, b"# vtk DataFile", "vtk"),
+    (0, b"\0\0\x27\x0a\0\0\0\0", "shapefile"),
     (0, b"\x89HDF\r\n\x1a\n", "hdf5"),
     (512, b"\x89HDF\r\n\x1a\n", "hdf5"),
     (0, b"CDF\x01", "netcdf"),
@@ -207,7 +219,23 @@ def _is_pickle(head: bytes) -> bool:
     return len(head) > 4 and head[0] == 0x80 and 2 <= head[1] <= 5 and head[2] in b"\x95}](cK\x8c\x88\x89N\x8aGXUJM"
 
 
+def _is_arrow_stream(head: bytes) -> bool:
+    size = int.from_bytes(head[4:8], "little")
+    return head[:4] == b"\xff\xff\xff\xff" and 0 < size < (1 << 24) and size % 8 == 0
+
+
+def _is_dbase(head: bytes) -> bool:
+    """By the date in the header, and the end of the list of fields that the header's length promises."""
+    if len(head) < 65 or head[0] not in b"\x03\x30\x31\x83\x8b\xf5" or not (1 <= head[2] <= 12 and 1 <= head[3] <= 31):
+        return False
+    size = int.from_bytes(head[8:10], "little")
+    ends = {32 + 32 * count + 1 for count in range(1, 256)}
+    return (size in ends and head[size - 1 : size] == b"\r") or (size - 263 in ends and head[size - 264 : size - 263] == b"\r")
+
+
 _STRUCTURES = {
+    "dbase": _is_dbase,
+    "feather": _is_arrow_stream,
     "video": lambda head: head.startswith((b"\x1a\x45\xdf\xa3", _ASF)) or _is_ogg_video(head) or _is_transport_stream(head),
     "sound": lambda head: head.startswith(b"OggS"),
     "image": lambda head: _BMP.match(head) is not None,

@@ -57,7 +57,7 @@ def load_dbase(source: Source, **options: Any) -> Any:
         table = dbfread.DBF(path, **{"ignore_missing_memofile": True, "char_decode_errors": "replace", **options})
         promised = table.header.numrecords
         frame = pd.DataFrame(iter(table), columns=table.field_names)
-    kept = len(frame) + len(table.deleted)
+        kept = len(frame) + len(table.deleted)
     if kept < promised:
         source.note(f"its header promises {promised} records and it has {kept}: the file may be cut off")
     return frame

@@ -17,7 +17,21 @@ from jupyter_client.session import Session
 
 from kernel_manager.errors import ClosedError, KernelStartError, ServiceError
 from kernel_manager.execution import channels as channels_module
-from kernel_manager.execution.channels import FAIR_SHARE, MAX_MESSAGE_BYTES, MAX_NAME, Channels, Message, make_context
+from kernel_manager.execution.allowance import BURST_S, Allowance
+from kernel_manager.execution.channels import (
+    FAIR_SHARE,
+    LEFT_OUT,
+    MAX_CONTAINERS,
+    MAX_HEADER_BYTES,
+    MAX_LOGGED,
+    MAX_MESSAGE_BYTES,
+    MAX_NAME,
+    MAX_VALUES,
+    SMALL_MESSAGE,
+    Channels,
+    Message,
+    make_context,
+)
 from kernel_manager.kernelside import spool
 from tests.kernel_manager.execution.scripted import write_spool
 
@@ -254,7 +268,75 @@ async def test_messages_with_odd_headers_are_dropped(
     kernel.publish("last", {}, "a")
     await heard.count(1)
     assert heard.kinds == ["last"]
-    assert "dropped a malformed message" in caplog.text
+    assert "it is malformed" in caplog.text
+
+
+_HEAVY = {
+    "values": [b"{}", b"{}", b"{}", b'{"a":[' + b"1," * (MAX_VALUES + 1) + b"1]}"],
+    "containers": [b"{}", b"{}", b"{}", b'{"a":[' + b"[]," * MAX_CONTAINERS + b"1]}"],
+    "header": [b'{"a":"' + b"x" * MAX_HEADER_BYTES + b'"}', b"{}", b"{}", b"{}"],
+    "metadata": [b"{}", b"{}", b'{"a":"' + b"x" * MAX_HEADER_BYTES + b'"}', b"{}"],
+}
+
+
+@pytest.mark.parametrize("parts", _HEAVY.values(), ids=_HEAVY)
+async def test_messages_that_take_too_much_to_read_are_not_read(
+    channels: Channels, kernel: KernelSide, parts: list[bytes], caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = Heard()
+    channels.listen("a", heard)
+    kernel.send_raw("iopub", [b"<IDS|MSG>", kernel.session.sign(parts), *parts])
+    kernel.publish("last", {}, "a")
+    await heard.count(1)
+    assert heard.kinds == ["last"]
+    assert "too large" in caplog.text or "too many values" in caplog.text
+
+
+async def test_the_log_names_only_the_first_messages_that_were_dropped(
+    channels: Channels, kernel: KernelSide, caplog: pytest.LogCaptureFixture
+) -> None:
+    heard = Heard()
+    channels.listen("a", heard)
+    for _ in range(5 * MAX_LOGGED):
+        kernel.send_raw("iopub", [b"garbage"])
+    kernel.publish("last", {}, "a")
+    await heard.count(1)
+    assert caplog.text.count("dropped a message") == MAX_LOGGED
+    assert caplog.text.count("not named") == 1
+
+
+class Passing:
+    """A clock on which as much time passes between two looks as is wanted."""
+
+    def __init__(self) -> None:
+        self.step = 0.0
+        self._now = 0.0
+
+    def __call__(self) -> float:
+        self._now += self.step
+        return self._now
+
+
+async def test_a_kernel_that_used_up_its_allowance_is_heard_in_few_words_only(
+    kernel: KernelSide, context: zmq.asyncio.Context
+) -> None:
+    clock, heard = Passing(), Heard()
+    channels = Channels(kernel.connection, context, Allowance(clock))
+    await asyncio.gather(channels.open(), kernel.welcome())
+    channels.post("shell", channels.prepare("x", {}), heard)
+    msg_id = (await kernel.receive("shell"))[1]["header"]["msg_id"]
+    clock.step = BURST_S * 10
+    kernel.publish("stream", {"text": "x"}, msg_id)
+    await heard.count(1)
+    clock.step = 0.0
+    for _ in range(3):
+        kernel.publish("stream", {"text": "x" * SMALL_MESSAGE}, msg_id)
+    kernel.publish("iopub_welcome", {"subscription": ""})
+    kernel.publish("status", {"execution_state": "idle"}, msg_id)
+    await heard.count(3)
+    assert heard.kinds == ["stream", "stream", "status"]
+    assert heard.messages[1][1]["content"] == {"name": "stderr", "text": LEFT_OUT}
+    await channels.aclose()
 
 
 @pytest.mark.parametrize("content", [b"null", b"[]", b'"text"', b"5", b"NaN"])

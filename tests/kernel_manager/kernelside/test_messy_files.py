@@ -174,3 +174,14 @@ with open("a.png", "wb") as file:
 def test_text_that_cannot_be_read_as_its_type_is_offered_as_text(kernel: Kernel) -> None:
     assert kernel.failure("a.json", "{").endswith("load_file('a.json', as_='text') gives its text")
     assert kernel.failure("a.xlsx", b"PK\x03\x04" + bytes(99)).endswith("load_file('a.xlsx', as_='bytes') gives its bytes")
+
+
+def test_a_packed_dbase_table_opens(kernel: Kernel) -> None:
+    setup = """
+import gzip, pathlib, struct
+field = b"n".ljust(11, b"\\0") + b"N" + bytes(4) + bytes([3, 0]) + bytes(14)
+header = struct.pack("<B3BIHH20x", 3, 126, 1, 31, 1, 65, 4) + field + b"\\r"
+pathlib.Path("a.bin").write_bytes(header + b" 007\\x1a")
+pathlib.Path("a.dbf.gz").write_bytes(gzip.compress(header + b" 007\\x1a"))
+"""
+    assert kernel.value("[load_file(name).to_dict('list') for name in ('a.bin', 'a.dbf.gz')]", setup) == [{"n": [7]}] * 2
