@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import discord
 
 from bot.agent.agent import Message
-from bot.agent.attachments import Attachment, attached
+from bot.agent.attachments import Attachment
 from bot.agent.events import InputWanted
 from bot.agent.turn import Turn
 from bot.agent.usage import KIND, Account
@@ -29,12 +29,13 @@ from bot.journal import LeftTurn
 from bot.live_view import LiveView
 from bot.logs import about
 from bot.markdown import verbatim
-from bot.places import Place, TakenFile
+from bot.places import Place
 from bot.posts import ButtonName
 from bot.preview import previews
 from bot.rendering import TurnRendering
 from bot.reopening import reopened
 from bot.resumed_turn import ResumedTurn
+from bot.taking_in import take_in
 from bot.upload_reply import replies
 from bot.views.buttons import TurnButton
 from bot.views.file_buttons import layout_of
@@ -298,39 +299,13 @@ class Conversation:
         return Account(users, kind if guild is None else f"{kind}@{guild}")
 
     async def _hand_in(self, session: Session, incoming: Incoming) -> list[Attachment]:
-        """Take the attachments over: whoever sent them owns them, and this session sees them."""
         if not incoming.attachments:
             return []
-        user = self._asker(incoming)
-        known = {file.attachment_id: file for file in self.place.files if file.user_id == user and file.attachment_id}
-        files: list[Attachment] = []
-        wanted: list[dict[str, Any]] = []
-        for item in incoming.attachments:
-            again = await self._taken_before(known.get(int(item.get("id") or 0)), str(item["url"]))
-            if again is not None:
-                files.append(again)
-            else:
-                wanted.append(item)
-        new = await self.service.hand_in.take(user, wanted) if wanted else []
-        taken = [
-            TakenFile(user, file.file_id, int(item.get("id") or 0))
-            for item, file in zip(wanted, new, strict=True)
-            if file.file_id is not None
-        ]
-        if taken:
-            await self.service.places.note_files(self.place, taken)
-            await session.add_files([file.ref for file in taken])
-        for file in new:
+        files = await take_in(self.service, self.place, session, self._asker(incoming), incoming.attachments)
+        for file in files:
             if file.failure is not None:
                 await self._tell(f"⚠️ {verbatim(file.name, 100)} was not taken: {verbatim(file.failure, 300)}")
-        return [*files, *new]
-
-    async def _taken_before(self, known: TakenFile | None, url: str) -> Attachment | None:
-        """An attachment that came in already, such as that of a message that is replied to."""
-        if known is None:
-            return None
-        found = await self.service.interpreter.files.pick([known.ref])
-        return attached(found[0], url) if found else None
+        return files
 
     async def _show_left(self, left: LeftTurn) -> None:
         session = await self.service.interpreter.session(left.user_id, left.session_id)

@@ -41,6 +41,7 @@ class Chat(Gated, name="Threadbook chat"):
         self._bot = bot
         offers.on("edited", self._again)
         offers.on("direct", self._go_direct)
+        offers.on("late", self._answer_late)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
@@ -181,6 +182,16 @@ class Chat(Gated, name="Threadbook chat"):
             raise UsageError("this is no session of yours any more")
         await self.take(place, message, again=True)
         return "Running it again."
+
+    async def _answer_late(self, interaction: discord.Interaction[Any], about: str) -> str:
+        """Answer a mention that came while the bot was away."""
+        channel = interaction.channel
+        assert isinstance(channel, discord.abc.Messageable)
+        message = await fetched(channel, int(about))
+        if message.author.id != interaction.user.id:
+            raise UsageError("only who wrote the message can have it answered")
+        await self._hear(message)
+        return "I answer it now."
 
     async def _go_direct(self, interaction: discord.Interaction[Any], about: str) -> str:
         """Answer a message from a channel without threads in direct messages."""
