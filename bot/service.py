@@ -103,12 +103,13 @@ class Service:
         return left
 
     async def session_of(self, place: Place) -> Session:
-        """Return the session that goes on at a place; one that is shared sees only the files that came in there."""
+        """Return the session that goes on at a place; one that is shared sees only the files that came in there.
+
+        So it stays when it is shared no more: others may have left code in it that waits for its owner's files.
+        """
         session = await self.interpreter.session(place.user_id, place.session_id)
         if place.shared and not session.selects_files:
             await session.select_files([file.ref for file in place.files])
-        elif not place.shared and session.selects_files:
-            await session.unselect_files()
         return session
 
     async def reset(self, place: Place) -> Place:

@@ -63,7 +63,9 @@ class TestSharing:
             await bob.slash(thread, "files delete", file="bobs.csv")
             denied = await bob.slash(thread, "reset")
             assert "only who opened" in told(denied)
+            before = with_buttons(thread.history())
             await ada.slash(thread, "reset")
+            assert "its owner's alone" in told(await bob.click(before, label="Notebook"))
             await bob.send(thread, "!run print(sorted(FILES))")
             assert "['ours.csv']" in all_text(await stage.ended(thread, turns=5))
 
@@ -72,7 +74,10 @@ class TestSharing:
             await ada.send(thread, "!run print(sorted(FILES))")
             text = all_text(await stage.ended(thread, turns=6))
             assert "too late\n```" not in text
-            assert text.count("['ours.csv', 'secret.csv']") == 2
+            assert text.count("'secret.csv']") == 1
+            await ada.slash(thread, "reset")
+            await ada.send(thread, "!run print(sorted(FILES))")
+            assert "['ours.csv', 'secret.csv']" in all_text((await stage.ended(thread, turns=7))[-2:])
 
     async def test_names_each_speaker_and_charges_who_asks(self, open_stage: OpenStage) -> None:
         release = asyncio.Event()
