@@ -60,7 +60,7 @@ def _documents(text: str) -> list[Any] | None:
         if not isinstance(document, (dict, list)):
             return None
         documents.append(document)
-        at = _BLANK.match(text, at).end()  # type: ignore[union-attr]  (nothing is a match, too)
+        at += len(_BLANK.findall(text, at)[0])
     return documents
 
 
