@@ -45,8 +45,7 @@ _NOTEBOOK_SHARE = 0.8
 class Export:
     """An exported session. ``content`` is the file, ``companions`` are files beside it by relative path (figures of Markdown).
 
-    ``notes`` are sentences for the person: what was left out, dropped, not found or not reproduced. ``data`` are the
-    names of files that the code opens: elsewhere they have to lie beside the notebook, if this is no bundle.
+    ``notes`` are sentences for the person: what was left out, dropped, not found or not reproduced.
     """
 
     filename: str
@@ -54,7 +53,6 @@ class Export:
     companions: Mapping[str, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     verification: Verification | None = None
-    data: tuple[str, ...] = ()
 
     def as_one_file(self) -> tuple[str, bytes]:
         """The name and the bytes of one file: a zip if there are companions."""
@@ -147,14 +145,7 @@ class _Work:
         if packing.left_out:
             nb = await asyncio.to_thread(self._notebook, dropped, packing)
         content, companions = await self._finished(nb, packing, ran)
-        return Export(
-            f"{self._name}{self._options.suffix}",
-            content,
-            companions,
-            tuple(self._notes),
-            self._verification,
-            tuple(file.name for file in self._surroundings.data),
-        )
+        return Export(f"{self._name}{self._options.suffix}", content, companions, tuple(self._notes), self._verification)
 
     def _notebook(self, dropped: frozenset[str], packing: Packing = Packing(())) -> NotebookNode:  # noqa: B008 - immutable
         return to_notebook(
