@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bot import opened_notebook
+from bot.cell_text import cell_text
 from bot.markdown import fenced, size
 from bot.opened_notebook import choices, notebook_panels
 from bot.posts import COMPONENT_LIMIT, PANEL_LIMIT
@@ -149,13 +149,12 @@ print(2)
 
     def test_of_thousands_of_cells_is_not_looked_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
         looked: list[int] = []
-        real = opened_notebook.cell_text
 
         def counted(outputs: Any, number: int, **more: Any) -> Any:
             looked.append(number)
-            return real(outputs, number, **more)
+            return cell_text(outputs, number, **more)
 
-        monkeypatch.setattr(opened_notebook, "cell_text", counted)
+        monkeypatch.setattr("bot.opened_notebook.cell_text", counted)
         notebook_panels(read_notebook(notebook(*(code("x = 1\n" * 50) for _ in range(3_000)))), "long.ipynb")
         assert len(looked) < 100
 
