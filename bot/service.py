@@ -9,7 +9,7 @@ import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 import discord
@@ -66,6 +66,11 @@ class Service:
         # turns belong to the service, not to the event that happened to begin them
         self._context = contextvars.copy_context()
 
+    @property
+    def fresh_for(self) -> timedelta:
+        """For how long after it was written a message is run, or offered, without somebody asking for it anew."""
+        return timedelta(minutes=self.settings.discord_fresh_minutes)
+
     def start(self, work: Coroutine[Any, Any, None], name: str, *, idle: bool = False) -> asyncio.Task[None]:
         """Have something done in the background for as long as the service is open.
 
@@ -99,12 +104,13 @@ class Service:
         return left
 
     async def session_of(self, place: Place) -> Session:
-        """Return the session that goes on at a place; one that is shared sees only the files that came in there."""
+        """Return the session that goes on at a place; one that is shared sees only the files that came in there.
+
+        So it stays when it is shared no more: others may have left code in it that waits for its owner's files.
+        """
         session = await self.interpreter.session(place.user_id, place.session_id)
         if place.shared and not session.selects_files:
             await session.select_files([file.ref for file in place.files])
-        elif not place.shared and session.selects_files:
-            await session.unselect_files()
         return session
 
     async def reset(self, place: Place) -> Place:

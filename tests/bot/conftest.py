@@ -20,7 +20,7 @@ from bot.service import Service, open_service
 from kernel_manager import Interpreter, open_interpreter
 from kernel_manager.packages.environments import Environment
 from tests.integration.conftest import folder_for_kernels, make_settings
-from tests.integration.support import until
+from tests.integration.support import PATIENCE, until
 
 _numbers = itertools.count(1)
 
@@ -162,7 +162,7 @@ def open_stage(shared_folder: Path, kernel_environment: Environment, own_setting
             open_service(
                 interpreter, model=client, download=cdn.download, edit_interval=0.02, notify_after=notify_after
             ) as service,
-            simcord.run(ThreadbookBot(service, make_intents(message_content=content))) as env,
+            simcord.run(ThreadbookBot(service, make_intents(message_content=content)), settle_timeout=PATIENCE) as env,
         ):
             cdn.bot = env.bot
             service.clock = env.now

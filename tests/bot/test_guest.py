@@ -20,7 +20,7 @@ from kernel_manager import Settings, UsageError
 from kernel_manager.packages.environments import Environment
 from tests.bot.conftest import all_text, said, with_buttons
 from tests.integration.conftest import make_settings
-from tests.integration.support import until
+from tests.integration.support import PATIENCE, until
 from tests.mongo_server import database_by, mongo_server
 
 pytestmark = pytest.mark.slow
@@ -90,7 +90,7 @@ async def test_a_foreign_bot_with_its_own_commands_prefix_and_database_takes_our
     settings: Settings, mongodb: str, driver: str
 ) -> None:
     host, model = HostBot(), ScriptedClient([Reply("", ["y = 20 + 1\nprint(2 * y)"]), Reply("It is 42.")])
-    async with database_by(driver, mongodb) as database, simcord.run(host) as env:
+    async with database_by(driver, mongodb) as database, simcord.run(host, settle_timeout=PATIENCE) as env:
         await database["user_files"].insert_one({"of": "the host"})
         before = trace(host)
         configure(host, settings=settings, database=database, model=model)
@@ -144,7 +144,7 @@ async def test_a_foreign_bot_with_its_own_commands_prefix_and_database_takes_our
 
 async def test_it_comes_again_after_a_reload_and_goes_when_the_host_is_closed(settings: Settings) -> None:
     host = HostBot()
-    async with simcord.run(host) as env:
+    async with simcord.run(host, settle_timeout=PATIENCE) as env:
         configure(host, settings=settings)
         await host.load_extension("bot.extension")
         await host.reload_extension("bot.extension")
@@ -167,7 +167,7 @@ async def test_a_host_that_has_the_command_already_is_told_and_nothing_stays(set
     @host.tree.command(name="threadbook", description="The host's")
     async def threadbook(_: discord.Interaction) -> None: ...
 
-    async with simcord.run(host):
+    async with simcord.run(host, settle_timeout=PATIENCE):
         before = trace(host)
         configure(host, settings=settings)
         with pytest.raises(commands.ExtensionFailed, match="threadbook"):
@@ -178,7 +178,7 @@ async def test_a_host_that_has_the_command_already_is_told_and_nothing_stays(set
 
 async def test_it_refuses_a_machine_that_cannot_keep_kernels_apart(settings: Settings) -> None:
     host = HostBot()
-    async with simcord.run(host):
+    async with simcord.run(host, settle_timeout=PATIENCE):
         configure(host, settings=settings.model_copy(update={"sandbox": "none", "allow_unsandboxed": False}))
         with pytest.raises(commands.ExtensionFailed, match="ALLOW_UNSANDBOXED"):
             await host.load_extension("bot.extension")
@@ -187,7 +187,7 @@ async def test_it_refuses_a_machine_that_cannot_keep_kernels_apart(settings: Set
 
 async def test_the_cleanup_loop_starts_once_however_often_the_bot_is_ready(settings: Settings) -> None:
     host = HostBot()
-    async with simcord.run(host):
+    async with simcord.run(host, settle_timeout=PATIENCE):
         running = [create_discord_cleanup_task(host, settings=settings).start() for _ in range(3)]
         assert len(set(running)) == 1
         create_discord_cleanup_task(host, settings=settings).cancel()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,15 @@ class TestACell:
 · -# ⏳ working
 [stop]"""
         )
+
+    def test_that_runs_is_only_glanced_at(self) -> None:
+        html = "<p>" * 60_000
+        events = [OutputShown(OutputAdded(n, shown({"text/html": html, "text/plain": f"value {n}"}))) for n in range(200)]
+        rendering = rendering_of(CodeStarted(1, "…"), CodeRunning(), *events)
+        begun = time.process_time()
+        for _ in range(10):
+            assert "value 199" in panels(rendering.posts())[0].text
+        assert time.process_time() - begun < 1
 
     def test_names_what_was_installed(self) -> None:
         started, done = cell()
