@@ -39,6 +39,7 @@ class _Blocks:
     """What is shown, in order: blocks of printed text, of Markdown, and errors."""
 
     number: int
+    drawn: bool = True
     blocks: list[tuple[str, str]] = field(default_factory=list)
     uploads: list[Upload] = field(default_factory=list)
 
@@ -58,12 +59,13 @@ class _Blocks:
         return name
 
 
-def cell_text(outputs: Sequence[Output], number: int, first: int = 0, *, ended: bool = True) -> CellText:
+def cell_text(outputs: Sequence[Output], number: int, first: int = 0, *, ended: bool = True, drawn: bool = True) -> CellText:
     """Return what the outputs of cell ``number`` show from the one at ``first`` on, pictures aside.
 
     When the cell has ``ended``, a text that was cut, here or in what stands before ``first``, goes along as a file, as a whole.
+    Wide tables are ``drawn``, or else cut to what fits.
     """
-    found = _Blocks(number)
+    found = _Blocks(number, drawn)
     for output in outputs[first:]:
         _take(output, found)
     texts = [(kind, text) for kind, text in found.blocks if kind != "error"]
@@ -98,7 +100,7 @@ def _take(output: Output, found: _Blocks) -> None:
     if not isinstance(bundle, Mapping) or picture_of(bundle, output.get("metadata")) is not None:
         return
     html = _joined(bundle.get("text/html"))
-    if (table := shown_table(html)) is not None:
+    if (table := shown_table(html, drawn=found.drawn)) is not None:
         _take_table(table, found)
     elif (page := page_of(html)) is not None:
         name = found.attach("page", ".html", page)

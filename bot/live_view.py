@@ -23,7 +23,7 @@ from bot.outbox import too_large
 from bot.posts import ButtonName, Files, Panel, Post
 from bot.rendering import TurnRendering
 from bot.reopening import reopened
-from bot.sending import TooLargeError, to_send
+from bot.sending import Sendable, TooLargeError, each_once, to_send
 from bot.uploads import Upload
 
 logger = logging.getLogger(__name__)
@@ -33,7 +33,8 @@ EDIT_INTERVAL_S = 1.5
 _LAST_TRIES = 22
 _LONGEST_DELAY = 32
 #: What Discord answers to files that it does not want.
-_REFUSED = frozenset({400, 413})
+_REFUSED = frozenset({400, 403, 413})
+_UNKNOWN_MESSAGE = 10008
 
 #: Makes the buttons of a message.
 MakeButtons = Callable[[Sequence[ButtonName]], Sequence[Item[Any]]]
@@ -68,6 +69,7 @@ class LiveView:
         self._limit = limit
         self._interval = interval
         self._sent: list[_Sent] = []
+        self._figures: set[str] = set()
         self._changed = asyncio.Event()
         self._rendering_lock = asyncio.Lock()
         self._over = False
@@ -179,12 +181,20 @@ class LiveView:
         while len(self._sent) > number:
             sent = self._sent.pop()
             if sent.message is not None:
-                await sent.message.delete()
+                with contextlib.suppress(discord.NotFound):
+                    await sent.message.delete()
 
     async def _edit(self, sent: _Sent, post: Post) -> None:
         if isinstance(post, Panel) and sent.message is not None:
             self._channel = await reopened(self._channel)
-            await sent.message.edit(view=self._layout(post), allowed_mentions=discord.AllowedMentions.none())
+            try:
+                await sent.message.edit(view=self._layout(post), allowed_mentions=discord.AllowedMentions.none())
+            except discord.NotFound as exc:
+                if exc.code != _UNKNOWN_MESSAGE:
+                    raise
+                # somebody deleted it: whoever asked gets the answer all the same
+                sent.message = await self._send(post)
+                self._nonce = _new_nonce()
         sent.post = post
 
     # --- requests -------------------------------------------------------------------------------------------------
@@ -195,21 +205,25 @@ class LiveView:
         nobody = discord.AllowedMentions.none()
         if isinstance(post, Panel):
             return await self._channel.send(view=self._layout(post), nonce=nonce, allowed_mentions=nobody)
-        read = [await self._read(upload) for upload in post.uploads]
-        found = [file for file in read if file is not None]
+        figures = set(self._figures)
+        found = each_once([await self._read(upload) for upload in post.uploads], figures)
         if not found:
             return None
         more: dict[str, Any] = {"view": self._row(post.buttons)} if post.buttons else {}
         try:
-            return await self._channel.send(files=found, nonce=nonce, allowed_mentions=nobody, **more)
+            message = await self._channel.send(files=found, nonce=nonce, allowed_mentions=nobody, **more)
         except discord.HTTPException as exc:
             if exc.status not in _REFUSED:
                 raise
             # sent again, they would be refused again, and nothing after them would ever show
-            await self._warn(f"Discord did not take {', '.join(file.filename for file in found)} ({exc.text})")
+            names = ", ".join(file.filename for file in found)
+            allow = "; I need the permission to attach files here" if exc.status == 403 else ""
+            await self._warn(f"Discord did not take {names} ({exc.text}){allow}")
             return None
+        self._figures = figures
+        return message
 
-    async def _read(self, upload: Upload) -> discord.File | None:
+    async def _read(self, upload: Upload) -> Sendable | None:
         try:
             return await asyncio.to_thread(to_send, upload, self._workspace)
         except TooLargeError:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from bot.agent.pictures import pictures_of
 from bot.cell_text import cell_text
-from bot.markdown import fenced, harmless, head, verbatim
-from bot.posts import Panel, posts_of
+from bot.markdown import fenced, harmless, head, size, verbatim
+from bot.posts import PANEL_LIMIT, Panel, posts_of
 from kernel_manager.sessions.history import Cell, Said
 from notebooks_export import Imported
 
@@ -24,22 +24,29 @@ def notebook_panels(imported: Imported, filename: str) -> list[Panel]:
     count = len(imported.cells)
     title = f"📓 **{verbatim(filename, 100)}** · {count} code cell{'s' if count != 1 else ''} · nothing has run yet"
     parts = ["\n".join([title, *(f"-# {verbatim(note, 300)}" for note in imported.notes[:_MAX_NOTES])])]
+    room = MAX_PANELS * PANEL_LIMIT  # a notebook may have thousands of cells
+    for part in _parts(imported):
+        if (room := room - size(part)) < 0:
+            break
+        parts.append(part)
+    panels = [post for post in posts_of(parts) if isinstance(post, Panel)]
+    if room >= 0 and len(panels) <= MAX_PANELS:
+        return panels
+    return [*panels[:MAX_PANELS], Panel(("-# The notebook goes on; the file has all of it.",))]
+
+
+def _parts(imported: Imported) -> Iterator[str]:
     number = 0
     for entry in imported.entries:
         if isinstance(entry, Cell):
             number += 1
-            parts.append(_cell(entry, number))
-        elif isinstance(entry, Said):
-            parts.append(head(harmless(entry.text), _SAID_SHOWN))
-    panels = [post for post in posts_of(part for part in parts if part.strip()) if isinstance(post, Panel)]
-    if len(panels) <= MAX_PANELS:
-        return panels
-    rest = Panel(("-# The notebook goes on; the file has all of it.",))
-    return [*panels[:MAX_PANELS], rest]
+            yield _cell(entry, number)
+        elif isinstance(entry, Said) and entry.text.strip():
+            yield head(harmless(entry.text), _SAID_SHOWN)
 
 
 def _cell(cell: Cell, number: int) -> str:
-    shown = cell_text(cell.outputs, number, ended=False).markdown
+    shown = cell_text(cell.outputs, number, ended=False, drawn=False).markdown
     pictures = len(pictures_of(cell.outputs))
     lines = [f"**[{number}]**", fenced(head(cell.code, _CODE_SHOWN) + ("\n…" if len(cell.code) > _CODE_SHOWN else ""), "py")]
     lines += [shown] if shown else []

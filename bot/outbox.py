@@ -29,6 +29,7 @@ class Outbox:
         self._limit = limit
         self._waiting: list[Upload] = []
         self._known: set[str] = set()
+        self._exchanged: set[Path] = set()
         self._figures = 0
         self._posted = 0
 
@@ -61,7 +62,10 @@ class Outbox:
 
     def add_saved(self, output: Output, file: WrittenFile) -> bool:
         """A figure was saved as a file, too: send it once, as the file; return whether it was posted before."""
-        waiting = [upload for upload in self._waiting if upload.content != Path(file.path)]
+        path = Path(file.path)
+        if path in self._exchanged:
+            return False  # the same figure, shown once more
+        waiting = [upload for upload in self._waiting if upload.content != path]
         data = output.get("data") or {}
         picture = picture_of(data, None)
         content = content_of(picture, data) if picture is not None else None
@@ -69,6 +73,7 @@ class Outbox:
             if upload.content == content:
                 waiting[number] = replace(of_file(file), description=upload.description)
                 self._waiting = waiting
+                self._exchanged.add(path)
                 return False
         if content is None or digest(content) not in self._known:
             return False
@@ -79,7 +84,7 @@ class Outbox:
         """Return what is posted of all this after cell ``number``: files, and lines about what is not among them."""
         shown = [upload for upload in self._waiting if not was_written(upload)]
         files = [upload for upload in self._waiting if was_written(upload)]
-        self._waiting = []
+        self._waiting, self._exchanged = [], set()
         room = max(0, MAX_SHOWN - self._posted)
         self._posted += len(shown[:room])
         name = "figures" if all(upload.filename.startswith("figure-") for upload in shown[room:]) else "outputs"

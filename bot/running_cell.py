@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from bot.agent.pictures import MIMES, OTHER_MIMES
-from bot.cell_text import SHOWN, output_text
-from bot.markdown import fenced
+from bot.cell_text import SHOWN
+from bot.markdown import fenced, plain
 from kernel_manager.execution.events import (
     DisplayUpdated,
     OutputAdded,
@@ -21,6 +21,8 @@ from kernel_manager.execution.result import Output
 
 #: A figure that stands for that long is posted, although its cell runs on: it is hardly a frame of an animation.
 SETTLED_AFTER = timedelta(seconds=1.5)
+#: Outputs that are looked at while it runs.
+_GLANCED = 40
 
 
 @dataclass
@@ -84,11 +86,20 @@ class RunningCell:
     @property
     def shown(self) -> list[str]:
         """The end of what it printed since, as a block; empty if that is nothing."""
-        rest = (
-            self.outputs[index] for index in sorted(self.outputs) if index > self.told and not _is_picture(self.outputs[index])
-        )
-        text = "\n".join(text for output in rest if (text := output_text(output).strip("\n")))
+        rest = [self.outputs[index] for index in sorted(self.outputs) if index > self.told][-_GLANCED:]
+        text = "\n".join(text for output in rest if (text := _glance(output)))
         return [fenced(text[-SHOWN:])] if text else []
+
+
+def _glance(output: Output) -> str:
+    """What can be told of an output at little cost: this is asked again and again, while others wait."""
+    if output.get("output_type") == "stream":
+        return plain(str(output.get("text", ""))[-4 * SHOWN :]).strip("\n")
+    bundle = output.get("data")
+    if not isinstance(bundle, Mapping) or _is_picture(output):
+        return ""
+    text = str(bundle.get("text/plain", ""))[: 4 * SHOWN]
+    return "" if text.startswith("<") else plain(text).strip("\n")
 
 
 def _is_picture(output: Output) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import discord
 
-from bot.uploads import Upload
+from bot.uploads import Upload, digest, was_written
 from kernel_manager.errors import UsageError
 from kernel_manager.files.inside import open_inside
 
@@ -25,22 +26,44 @@ class TooLargeError(Exception):
     """An archive came to more than it may have."""
 
 
-def to_send(upload: Upload, workspace: Path) -> discord.File | None:
+@dataclass(frozen=True, slots=True)
+class Sendable:
+    """A file as it goes to Discord; ``mark`` tells equal contents from different ones, ``written`` that the code wrote it."""
+
+    file: discord.File
+    mark: str
+    written: bool
+
+
+def to_send(upload: Upload, workspace: Path) -> Sendable | None:
     """Read an upload; None if what the code wrote is gone or no plain file any more. Raises TooLargeError."""
     try:
         content = _archive(upload, workspace) if isinstance(upload.content, tuple) else b"".join(_chunks(upload, workspace))
     except (UsageError, ValueError, OSError) as exc:
         logger.warning("a file that the code wrote was not sent: %s", exc)
         return None
-    return discord.File(io.BytesIO(content), upload.filename, description=upload.description or None)
+    file = discord.File(io.BytesIO(content), upload.filename, description=upload.description or None)
+    return Sendable(file, digest(content), was_written(upload))
 
 
-def read_written(path: Path, workspace: Path, limit: int) -> bytes | None:
-    """Read the first ``limit`` bytes of what the code wrote; None if it cannot be read."""
-    try:
-        return b"".join(_chunks(Upload(path.name, path, limit), workspace))
-    except (UsageError, ValueError, OSError):
-        return None
+def each_once(read: Sequence[Sendable | None], figures: set[str]) -> list[discord.File]:
+    """Return the files of one message, without those that the code wrote of ``figures`` which were sent before.
+
+    Of a figure and the same one as a file, in one message, it is the file: its name was chosen. ``figures`` grows.
+    """
+    found: list[Sendable] = []
+    places: dict[str, int] = {}
+    for each in read:
+        if each is None or (each.written and each.mark in figures):
+            continue
+        if each.written and each.mark in places:
+            found[places[each.mark]] = each
+            continue
+        if not each.written:
+            places[each.mark] = len(found)
+        found.append(each)
+    figures.update(places)
+    return [each.file for each in found]
 
 
 def _chunks(upload: Upload, workspace: Path) -> Iterator[bytes]:

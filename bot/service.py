@@ -19,6 +19,7 @@ from bot.agent.models.protocol import ModelClient
 from bot.agent.opening import OpenAgent, open_agent
 from bot.agent.usage import UsageBook
 from bot.conversation import Conversation
+from bot.downloads import downloads_folder
 from bot.gate import Gate
 from bot.hand_in import Download, HandIn, download
 from bot.journal import Journal, LeftTurn
@@ -162,6 +163,8 @@ class Service:
             _, late = await asyncio.wait(set(self._tasks), timeout=_PATIENCE_S)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late)
 
 
 @contextlib.asynccontextmanager
@@ -180,10 +183,9 @@ async def open_service(
     :func:`~bot.agent.opening.open_agent` raises, and SettingsError if ``METRICS_PORT`` cannot be had.
     """
     settings = interpreter.settings
-    hand_in = HandIn(interpreter.files, settings.data_dir / "downloads", settings.max_file_size_mb, download)
-    if swept := await asyncio.to_thread(hand_in.sweep):
-        logger.info("removed %d downloads that an earlier process left behind", swept)
     async with contextlib.AsyncExitStack() as stack:
+        folder = await stack.enter_async_context(downloads_folder(settings.data_dir / "downloads"))
+        hand_in = HandIn(interpreter.files, folder, settings.max_file_size_mb, download)
         agent = None
         try:
             agent = await stack.enter_async_context(open_agent(interpreter, client=model))

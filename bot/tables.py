@@ -30,13 +30,15 @@ class ShownTable:
     partial: bool = False
 
 
-def shown_table(html: str) -> ShownTable | None:
-    """Return the table of an output's HTML; None if that is no single plain table."""
+def shown_table(html: str, *, drawn: bool = True) -> ShownTable | None:
+    """Return the table of an output's HTML; None if that is no single plain table. See :func:`table_of`."""
     found = read_table(html)
     if found is None:
         return None
     rows, remarks = found
-    table = table_of([[plain(cell) for cell in row] for row in rows], [plain(remark)[:WIDTH] for remark in remarks[:2]])
+    table = table_of(
+        [[plain(cell) for cell in row] for row in rows], [plain(remark)[:WIDTH] for remark in remarks[:2]], drawn=drawn
+    )
     # pandas puts a row or a column of dots where it leaves out others
     return replace(table, partial="..." in rows[0] or any(row.count("...") == len(row) for row in rows))
 

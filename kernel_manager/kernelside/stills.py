@@ -28,7 +28,11 @@ _PAD_INCHES = 0.12
 #: What Matplotlib's own TeX does not know and a formula reads the same without.
 _IGNORED = re.compile(r"\\(?:displaystyle|textstyle|limits|nolimits|nonumber|big[lr]?|Big[lr]?)(?![A-Za-z])")
 _ROWS = re.compile(r"\\begin\{(align|aligned|gather|gathered|equation|eqnarray|split)(\*?)\}(.*?)\\end\{\1\2\}", re.DOTALL)
-_SIZE = re.compile(r"<svg\b[^>]*>", re.IGNORECASE)
+_SVG_TAG = re.compile(r"<svg\b[^>]{0,20000}>", re.IGNORECASE)
+_NUMBER = r"(\d{1,12}(?:\.\d{0,12})?(?:e[+-]?\d{1,2})?)"
+_VIEW_BOX = re.compile(rf"""\bviewBox\s*=\s*["'][^"']{{0,99}}?{_NUMBER}[\s,]+{_NUMBER}\s*["']""", re.IGNORECASE)
+_SCREEN_DPI = 96
+_UNITS = {"": 1.0, "px": 1.0, "pt": 96 / 72, "pc": 16.0, "in": 96.0, "cm": 96 / 2.54, "mm": 96 / 25.4}
 
 
 def still_of(obj: Any, data: Mapping[str, Any]) -> bytes | None:
@@ -37,7 +41,9 @@ def still_of(obj: Any, data: Mapping[str, Any]) -> bytes | None:
         return None
     try:
         return _drawn(obj, data)
-    except Exception:  # noqa: BLE001  (what cannot be drawn is shown as it is; anybody's code is called here)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException:  # noqa: BLE001  (what cannot be drawn is shown as it is; panics of Rust are no Exception)
         return None
 
 
@@ -111,16 +117,28 @@ def drawing_png(svg: str) -> bytes | None:
         return None
     import resvg_py
 
-    size: dict[str, Any] = {"width": MAX_SIDE // 2} if _is_large(svg) else {"zoom": 2.0}
+    size = drawing_size(svg)
+    if size is None:
+        return None
+    zoom = min(2.0, MAX_SIDE / max(size))
     # without a resolution, sizes in points count as none
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg, background="white", dpi=96, **_fonts(), **size))
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, background="white", dpi=_SCREEN_DPI, zoom=zoom, **_fonts()))
 
 
-def _is_large(svg: str) -> bool:
-    """Whether twice the size that a drawing gives itself is more than a picture needs."""
-    found = _SIZE.search(svg)
-    sizes = re.findall(r"""\b(?:width|height)\s*=\s*["']\s*([\d.]{1,12})""", found.group() if found else "")
-    return any(float(size) * 2 > MAX_SIDE for size in sizes if size.count(".") < 2 and size != ".")
+def drawing_size(svg: str) -> tuple[float, float] | None:
+    """Return width and height that a drawing gives itself, in pixels; None if it does not, or if they cannot be."""
+    tag = _SVG_TAG.search(svg)
+    if tag is None:
+        return None
+    box = _VIEW_BOX.search(tag.group())
+    inside = [float(number) for number in box.groups()] if box is not None else [None, None]
+    sizes = []
+    for name, other in zip(("width", "height"), inside, strict=True):
+        found = re.search(rf"""\b{name}\s*=\s*["']\s*{_NUMBER}\s*([a-z%]*)\s*["']""", tag.group(), re.IGNORECASE)
+        factor = _UNITS.get(found[2].lower()) if found is not None else None
+        sizes.append(float(found[1]) * factor if found is not None and factor is not None else other)
+    width, height = sizes
+    return (width, height) if width and height and 0 < width < 1e9 and 0 < height < 1e9 else None
 
 
 def _fonts() -> dict[str, Any]:

@@ -22,8 +22,8 @@ from tests.bot.looks import MIB, ended, result
 FIGURE = {"image/png": base64.b64encode(b"picture").decode()}
 
 
-def http_error(kind: type[discord.HTTPException], status: int) -> discord.HTTPException:
-    return kind(cast("Any", SimpleNamespace(status=status, reason="")), {"code": 0, "message": "no"})
+def http_error(kind: type[discord.HTTPException], status: int, code: int = 0) -> discord.HTTPException:
+    return kind(cast("Any", SimpleNamespace(status=status, reason="")), {"code": code, "message": "no"})
 
 
 @dataclass
@@ -163,3 +163,26 @@ async def test_nothing_mentions_anybody() -> None:
     channel.gate.set()
     await view_of(channel).follow(played(TextEnded("@everyone"), CodeStarted(1, ""), CodeEnded(1, result()), ended()))
     assert all(request.mentions is not None and request.mentions["parse"] == [] for request in channel.requests)
+
+
+async def test_a_message_that_somebody_deleted_is_sent_anew() -> None:
+    channel = Channel(errors=[None, http_error(discord.NotFound, 404, 10008)])
+    channel.gate.set()
+    more = asyncio.Event()
+    following = asyncio.create_task(view_of(channel).follow(played(TextDelta("x"), more, TextEnded("the answer"), ended())))
+    while not channel.requests:
+        await asyncio.sleep(0)
+    more.set()
+    await following
+    assert [request.kind for request in channel.requests[:3]] == ["send", "edit", "send"]
+    nonces = [request.nonce for request in channel.requests if request.kind == "send"]
+    assert len(set(nonces)) == len(nonces)
+    assert "the answer" in channel.requests[-1].text
+
+
+async def test_without_the_permission_to_attach_files_the_rest_is_shown() -> None:
+    channel = Channel(errors=[None, http_error(discord.Forbidden, 403)])
+    channel.gate.set()
+    await view_of(channel).follow(played(CodeStarted(1, ""), FigureShown(FIGURE, ""), CodeEnded(1, result()), ended()))
+    assert "I need the permission to attach files here" in channel.requests[-1].text
+    assert "done · 1 cell" in channel.requests[-1].text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,15 @@ class TestACell:
 · -# ⏳ working
 [stop]"""
         )
+
+    def test_that_runs_is_only_glanced_at(self) -> None:
+        html = "<p>" * 60_000
+        events = [OutputShown(OutputAdded(n, shown({"text/html": html, "text/plain": f"value {n}"}))) for n in range(200)]
+        rendering = rendering_of(CodeStarted(1, "…"), CodeRunning(), *events)
+        begun = time.process_time()
+        for _ in range(10):
+            assert "value 199" in panels(rendering.posts())[0].text
+        assert time.process_time() - begun < 1
 
     def test_names_what_was_installed(self) -> None:
         started, done = cell()
@@ -254,6 +264,13 @@ two
         ]
         assert [upload.filename for upload in files(rendered(*early))] == ["figure-1.png", "plot.pdf"]
         assert "-# saved as out/plot.png" in looks(*early)
+
+    def test_that_are_shown_twice_and_saved_are_posted_once(self) -> None:
+        note = {"threadbook": {"figure": {"axes": [], "saved": ["plot.png"]}}}
+        output, saved = {**shown(png()), "metadata": note}, written("plot.png", mime="image/png")
+        started, done = cell(output, output, files=[saved])
+        figure = FigureShown(png(), "")
+        assert [upload.filename for upload in files(rendered(started, figure, figure, FileWritten(saved), done))] == ["plot.png"]
 
     def test_of_a_kind_that_discord_does_not_show_are_files(self) -> None:
         started, done = cell()

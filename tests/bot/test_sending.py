@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.sending import TooLargeError, to_send
+from bot.sending import TooLargeError, each_once, to_send
 from bot.uploads import MAX_FILES, Upload, archives, of_bytes, pack
 
 
@@ -16,6 +16,13 @@ def test_files_are_packed_by_number_and_by_bytes() -> None:
     assert [len(batch) for batch in pack(ones, 100).batches] == [MAX_FILES, 1]
     assert [len(batch) for batch in pack(ones[:4], 2).batches] == [2, 2]
     assert pack([of_bytes("a.zip", b"xxx")], 2).too_large == (of_bytes("a.zip", b"xxx"),)
+
+
+def test_a_request_may_have_exactly_the_limit() -> None:
+    halves = [Upload(f"{n}.png", b"", 5 * 2**20) for n in range(2)]
+    assert [len(batch) for batch in pack(halves, 10 * 2**20).batches] == [2]
+    assert [len(batch) for batch in pack([*halves, of_bytes("one", b"x")], 10 * 2**20).batches] == [2, 1]
+    assert pack([Upload("a.png", b"", 10 * 2**20 + 1)], 10 * 2**20).batches == ()
 
 
 def test_an_archive_goes_alone_because_nobody_knows_its_size_yet() -> None:
@@ -32,7 +39,7 @@ def test_archives_are_few_and_within_the_limit() -> None:
 class TestWhatTheCodeWrote:
     def read(self, upload: Upload, folder: Path) -> bytes | None:
         file = to_send(upload, folder)
-        return None if file is None else file.fp.read()
+        return None if file is None else file.file.fp.read()
 
     def test_is_read_as_long_as_it_was(self, tmp_path: Path) -> None:
         (tmp_path / "a.txt").write_text("abc and more since")
@@ -69,3 +76,14 @@ class TestWhatTheCodeWrote:
         (tmp_path / "a.bin").write_bytes(os.urandom(10_000))
         with pytest.raises(TooLargeError):
             self.read(Upload("a.zip", (Upload("a.bin", tmp_path / "a.bin", 10_000),), 5_000), tmp_path)
+
+
+def test_a_figure_and_the_file_that_it_was_saved_as_are_sent_once(tmp_path: Path) -> None:
+    for name, content in {"saved.png": b"figure", "a.txt": b"same", "b.txt": b"same"}.items():
+        (tmp_path / name).write_bytes(content)
+    figure = to_send(of_bytes("figure-1.png", b"figure"), tmp_path)
+    saved, one, other = (to_send(Upload(name, tmp_path / name, 6), tmp_path) for name in ("saved.png", "a.txt", "b.txt"))
+    figures: set[str] = set()
+    assert [file.filename for file in each_once([figure, None, saved], figures)] == ["saved.png"]
+    assert each_once([saved], figures) == []
+    assert [file.filename for file in each_once([one, other], figures)] == ["a.txt", "b.txt"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from bot.cell_text import cell_text
 from bot.markdown import fenced, size
 from bot.opened_notebook import choices, notebook_panels
 from bot.posts import COMPONENT_LIMIT, PANEL_LIMIT
@@ -145,6 +146,17 @@ print(2)
 2
 ```"""
         )
+
+    def test_of_thousands_of_cells_is_not_looked_through(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        looked: list[int] = []
+
+        def counted(outputs: Any, number: int, **more: Any) -> Any:
+            looked.append(number)
+            return cell_text(outputs, number, **more)
+
+        monkeypatch.setattr("bot.opened_notebook.cell_text", counted)
+        notebook_panels(read_notebook(notebook(*(code("x = 1\n" * 50) for _ in range(3_000)))), "long.ipynb")
+        assert len(looked) < 100
 
     def test_that_is_long_is_cut_and_keeps_to_the_limits(self) -> None:
         panels = notebook_panels(read_notebook(notebook(*(code("x = 1\n" * 200) for _ in range(500)))), "long.ipynb")

@@ -42,8 +42,14 @@ async def test_a_figure_is_there_while_its_cell_runs_on(open_stage: OpenStage) -
 async def test_a_figure_that_is_shown_and_saved_is_posted_once(open_stage: OpenStage) -> None:
     async with open_stage(None) as stage:
         code = f"{PLOT}plt.savefig('plot.png', dpi=120)\nplt.savefig('plot.pdf')\nplt.show()"
-        messages = await stage.ended(await stage.open(stage.member(), f"!run {code}"))
+        thread = await stage.open(stage.member(), f"!run {code}")
+        messages = await stage.ended(thread)
         assert names(messages) == ["plot.png", "plot.pdf"]
+        more = "import PIL.Image, IPython.display\nPIL.Image.new('RGB', (9, 9)).save('i.png')\nIPython.display.Image('i.png')"
+        await stage.member().send(thread, f"!run {PLOT}figure = plt.gcf()\nfigure.savefig('twice.png')\nfigure")
+        await stage.ended(thread, turns=2)
+        await stage.member().send(thread, f"!run {more}")
+        assert names(await stage.ended(thread, turns=3))[2:] == ["twice.png", "i.png"]
 
 
 async def download(stage: Stage, url: str) -> bytes:

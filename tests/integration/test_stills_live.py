@@ -59,6 +59,8 @@ async def test_a_hostile_drawing_costs_no_more_than_a_picture(session: Session) 
         SVG.format(100_000),
         SVG.format("1e99"),
         SVG.format("-1"),
+        SVG.format("1000in"),
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 1 900000000"/>',
         "<svg",
         bomb,
         SVG.format(50).replace("rect", "g" * 3_000_000),
