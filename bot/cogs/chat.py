@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from datetime import timedelta
 from typing import Any, Final
@@ -63,7 +64,7 @@ class Chat(Gated, name="Threadbook chat"):
         place = await self._place_of(message)
         if place is None:
             if self._is_meant(message):
-                await self._service.gate.check(_asker(message))
+                await self._service.gate.check(await asker_of(message))
                 await self._begin(message)
         elif not place.may_run(message.author.id):
             if self._is_meant(message):
@@ -108,7 +109,7 @@ class Chat(Gated, name="Threadbook chat"):
         if not conversation.claim(message.id) and not again:
             return
         try:
-            await self._service.gate.check(_asker(message))
+            await self._service.gate.check(await asker_of(message))
             if await self._is_answer(conversation, message):
                 return
             incoming = await self._incoming(message)
@@ -164,7 +165,7 @@ class Chat(Gated, name="Threadbook chat"):
         place = await self._service.places.find(message.channel.id)
         if place is None or not place.may_run(message.author.id):
             return
-        await self._service.gate.check(_asker(message))
+        await self._service.gate.check(await asker_of(message))
         conversation = self._service.running(place.channel_id)
         incoming = await self._incoming(message)
         if incoming is None or (conversation is not None and conversation.replace(incoming)):
@@ -218,8 +219,13 @@ async def fetched(channel: discord.abc.Messageable, message_id: int) -> discord.
         raise UsageError("the message is gone; send it again") from exc
 
 
-def _asker(message: discord.Message) -> Asker:
-    return Asker.of(message.author, message.channel, message.guild)
+async def asker_of(message: discord.Message) -> Asker:
+    """Return who wrote a message; of one that was fetched, Discord does not tell the author's roles."""
+    author: discord.abc.User = message.author
+    if message.guild is not None and not isinstance(author, discord.Member):
+        with contextlib.suppress(discord.HTTPException):  # who has left the server has no roles there
+            author = await message.guild.fetch_member(author.id)
+    return Asker.of(author, message.channel, message.guild)
 
 
 async def _reply(message: discord.Message, text: str) -> None:

@@ -118,6 +118,20 @@ class TestSharing:
             await stage.ended(thread)
             assert thread.history()[-1].content == f"<@{bob.id}> your turn is over."
 
+    async def test_what_waits_of_who_was_shown_out_does_not_run(self, open_stage: OpenStage) -> None:
+        async with open_stage(None) as stage:
+            ada, bob = stage.member("ada"), stage.member("bob")
+            await ada.slash(stage.channel, "new")
+            (thread,) = stage.channel.threads
+            await pressed(ada, await ada.slash(thread, "share", member=bob), "Share this session")
+            await ada.send(thread, "!run input('go? ')")
+            await until(lambda: "asks: go?" in all_text(thread.history()))
+            await bob.send(thread, "!run print('from', 'bob')")
+            await ada.slash(thread, "unshare")
+            await ada.send(thread, "yes", reply_to=with_buttons(thread.history()))
+            await stage.ended(thread)
+            assert "from bob" not in all_text(thread.history())
+
     async def test_is_taken_from_one_and_refused_while_a_turn_runs_and_in_direct_messages(self, open_stage: OpenStage) -> None:
         async with open_stage(None) as stage:
             ada, bob = stage.member("ada"), stage.member("bob")

@@ -58,6 +58,19 @@ async def test_what_is_fresh_is_answered_and_what_is_older_is_offered(open_stage
         assert text.count("\n-# done") == 5
 
 
+async def test_the_roles_of_who_wrote_meanwhile_count(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        role = stage.guild.create_role("analysts")
+        ada = stage.guild.add_member(stage.env.create_user("ada"), roles=[role])
+        await stage.service.gate.rules.change(stage.guild.id, roles=(role.id,))
+        thread = await stage.open(ada, "!run x = 1")
+        await stage.ended(thread)
+        with away(stage):
+            stage.env.backend.create_message(thread.id, ada.id, "!run print(x + 41)")
+        await back(stage)
+        assert "\n42\n" in all_text(await stage.ended(thread, turns=2))
+
+
 async def test_direct_messages_are_caught_up_with_too(open_stage: OpenStage) -> None:
     async with open_stage(None) as stage:
         ada = stage.member()
