@@ -30,10 +30,12 @@ from bot.agent.events import (
 )
 from bot.agent.pictures import MIMES, picture_of, saved_names
 from bot.cell_text import cell_text
-from bot.markdown import harmless, head, size, split_markdown, verbatim
+from bot.markdown import fenced, harmless, head, plain, size, split_markdown, verbatim
+from bot.markdown_tables import MarkdownTable, split_tables
 from bot.outbox import Outbox
 from bot.posts import MESSAGE_LIMIT, PANEL_LIMIT, ButtonName, Files, Panel, Post, posts_of
 from bot.running_cell import RunningCell
+from bot.tables import table_of
 from bot.uploads import of_bytes, of_file
 from kernel_manager.execution.result import ExecutionResult, Output, WrittenFile
 
@@ -60,6 +62,7 @@ class TurnRendering:
         self._cell: RunningCell | None = None
         self._outbox = Outbox(file_limit)
         self._cells = 0
+        self._tables = 0
         self._question: InputWanted | None = None
         self._waiting = False
         self._ended: TurnEnded | None = None
@@ -137,11 +140,25 @@ class TurnRendering:
         if not text.strip():
             return
         if size(text) <= _ANSWER_SHOWN:
-            self._parts.append(harmless(text))
+            for piece in split_tables(text):
+                self._say_piece(piece)
             return
         shown = "\n".join(split_markdown(harmless(text), _ANSWER_SHOWN - 1_000)[:1])
         whole = Files((of_bytes("answer.md", text.encode("utf-8", "replace")),))
         self._parts += [f"{shown}\n-# the answer goes on in the file", whole]
+
+    def _say_piece(self, piece: str | MarkdownTable) -> None:
+        if isinstance(piece, str):
+            self._parts += [harmless(piece.strip("\n"))] if piece.strip() else []
+            return
+        table = table_of([[plain(cell) for cell in row] for row in piece.rows])
+        self._tables += 1
+        if table.text:
+            self._parts.append(fenced(table.text))
+        for suffix, content in ((".png", table.png), (".csv", table.csv)):
+            if content is not None:
+                self._outbox.add(of_bytes(f"answer-table-{self._tables}{suffix}", content))
+        self._parts += self._outbox.post(self._cells)
 
     # --- cells ----------------------------------------------------------------------------------------------------
 
