@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from benchmarks.arena import Arena
 from benchmarks.row import Row
@@ -55,9 +55,9 @@ class _Timed:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._session, name)
 
-    async def run(self, code: str, source: Literal["run", "model"] = "run") -> AsyncGenerator[Event]:
-        """Run a cell."""
-        async with aclosing(self._session.run(code, source=source)) as events:
+    async def run(self, code: str, **options: Any) -> AsyncGenerator[Event]:
+        """Run a cell, with the options of :meth:`Session.run`."""
+        async with aclosing(self._session.run(code, **options)) as events:
             while True:
                 began = time.perf_counter()
                 event = await anext(events, None)

@@ -18,6 +18,9 @@ from kernel_manager.execution.result import Output
 from kernel_manager.sessions.history import CellFinished, CellStarted, History, SessionCreated
 
 _FIGURE_BYTES = 50_000
+#: What an export of a large session may take.
+_MOST_S = 5.0
+_MOST_BYTES = 300e6
 _PLAIN = """
 import json, sys
 import nbformat
@@ -56,7 +59,10 @@ async def export(arena: Arena) -> list[Row]:
 
     samples = await in_turns(arena.plan.exports, ours, plain)
     name = f"{cells:,} cells, {cells // 2:,} figures of 50 KB to .ipynb (plain: nbformat alone)"
-    return [Row(name, "ms", *samples), Row(f"{name}: peak memory", "MB", ours_peaks, plain_peaks)]
+    return [
+        Row(name, "ms", *samples, limit=_MOST_S),
+        Row(f"{name}: peak memory", "MB", ours_peaks, plain_peaks, limit=_MOST_BYTES),
+    ]
 
 
 def _write_history(path: Path, cells: int) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +17,8 @@ from benchmarks.processes import ancestors_in, is_zygote
 from kernel_manager import CellFinished, Interpreter, OutputAdded, Session, Settings, StreamExtended, open_interpreter
 
 Sandbox = Literal["auto", "strict", "none"]
+
+_SHARED_MEMORY = "/dev/shm"
 
 
 class OurKernel:
@@ -111,19 +115,25 @@ class OurKernel:
             await self._opened.stop()
 
 
+def _memory_folder() -> str | None:
+    """Where sockets lie by default on a host with systemd: in memory, as ``/run`` is."""
+    return _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+
+
 class OurKernels:
     """An interpreter with a data folder of its own; no kernel is kept ready."""
 
     def __init__(self, folder: Path, environments: Path, max_kernels: int = 200, sandbox: Sandbox = "auto") -> None:
+        self._stack = contextlib.AsyncExitStack()
+        sockets = tempfile.TemporaryDirectory(prefix="tb-", dir=_memory_folder(), ignore_cleanup_errors=True)
         self._settings = Settings(
             data_dir=folder / "d",
-            runtime_dir=folder / "r",
+            runtime_dir=Path(self._stack.enter_context(sockets)),
             environments_dir=environments,
             sandbox=sandbox,
             max_kernels=max_kernels,
             max_kernels_per_user=max_kernels,
         )
-        self._stack = contextlib.AsyncExitStack()
         self._users = 0
 
     async def __aenter__(self) -> OurKernels:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import discord
 
 from bot.agent.agent import Message
-from bot.agent.attachments import Attachment, attached
+from bot.agent.attachments import Attachment
 from bot.agent.events import InputWanted
 from bot.agent.turn import Turn
 from bot.agent.usage import KIND, Account
@@ -29,12 +29,13 @@ from bot.journal import LeftTurn
 from bot.live_view import LiveView
 from bot.logs import about
 from bot.markdown import verbatim
-from bot.places import Place, TakenFile
+from bot.places import Place
 from bot.posts import ButtonName
 from bot.preview import previews
 from bot.rendering import TurnRendering
 from bot.reopening import reopened
 from bot.resumed_turn import ResumedTurn
+from bot.taking_in import take_in
 from bot.upload_reply import replies
 from bot.views.buttons import TurnButton
 from bot.views.file_buttons import layout_of
@@ -90,6 +91,7 @@ class Conversation:
     _view: LiveView | None = None
     _stopped: bool = False
     _left: LeftTurn | None = None
+    _askers: tuple[str, ...] = ()
     _seen: deque[int] = field(default_factory=lambda: deque(maxlen=_MAX_SEEN))
 
     @property
@@ -233,6 +235,7 @@ class Conversation:
         for incoming, files in zip(batch, handed_in, strict=True):
             cells += [*incoming.code, *(await scripts_of(files) if incoming.scripts else ())]
         account = self._account(batch, "run" if cells else KIND)
+        self._askers = account.users
         if cells:
             direct = [cell if isinstance(cell, DirectCell) else DirectCell(cell) for cell in cells]
             await self._show(session, DirectTurn(session, direct, functools.partial(self.service.usage.charge, account)))
@@ -296,42 +299,17 @@ class Conversation:
         return Account(users, kind if guild is None else f"{kind}@{guild}")
 
     async def _hand_in(self, session: Session, incoming: Incoming) -> list[Attachment]:
-        """Take the attachments over: whoever sent them owns them, and this session sees them."""
         if not incoming.attachments:
             return []
-        user = self._asker(incoming)
-        known = {file.attachment_id: file for file in self.place.files if file.user_id == user and file.attachment_id}
-        files: list[Attachment] = []
-        wanted: list[dict[str, Any]] = []
-        for item in incoming.attachments:
-            again = await self._taken_before(known.get(int(item.get("id") or 0)), str(item["url"]))
-            if again is not None:
-                files.append(again)
-            else:
-                wanted.append(item)
-        new = await self.service.hand_in.take(user, wanted) if wanted else []
-        taken = [
-            TakenFile(user, file.file_id, int(item.get("id") or 0))
-            for item, file in zip(wanted, new, strict=True)
-            if file.file_id is not None
-        ]
-        if taken:
-            await self.service.places.note_files(self.place, taken)
-            await session.add_files([file.ref for file in taken])
-        for file in new:
+        files = await take_in(self.service, self.place, session, self._asker(incoming), incoming.attachments)
+        for file in files:
             if file.failure is not None:
                 await self._tell(f"⚠️ {verbatim(file.name, 100)} was not taken: {verbatim(file.failure, 300)}")
-        return [*files, *new]
-
-    async def _taken_before(self, known: TakenFile | None, url: str) -> Attachment | None:
-        """An attachment that came in already, such as that of a message that is replied to."""
-        if known is None:
-            return None
-        found = await self.service.interpreter.files.pick([known.ref])
-        return attached(found[0], url) if found else None
+        return files
 
     async def _show_left(self, left: LeftTurn) -> None:
         session = await self.service.interpreter.session(left.user_id, left.session_id)
+        self._askers = (left.user_id,)
         await self._show(session, ResumedTurn(session, left), (left.entries, left.cells))
 
     async def _show(self, session: Session, turn: Turn | DirectTurn | ResumedTurn, begun: tuple[int, int] | None = None) -> None:
@@ -374,10 +352,13 @@ class Conversation:
         self.service.metrics.shown(time.monotonic() - begun)
 
     async def _notify(self) -> None:
-        """Tell the owner, who may have looked away, that a turn is over: edits notify nobody."""
-        only_the_owner = discord.AllowedMentions(everyone=False, roles=False, users=[discord.Object(self.place.owner_id)])
+        """Tell who asked, and may have looked away, that the turn is over: edits notify nobody."""
+        only_they = discord.AllowedMentions(
+            everyone=False, roles=False, users=[discord.Object(int(user)) for user in self._askers]
+        )
+        names = " ".join(f"<@{user}>" for user in self._askers)
         try:
-            await self.channel.send(f"<@{self.place.owner_id}> your turn is over.", allowed_mentions=only_the_owner)
+            await self.channel.send(f"{names} your turn is over.", allowed_mentions=only_they)
         except discord.HTTPException as exc:
             logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 

@@ -26,6 +26,7 @@ from bot.attachments import (
     download_attachment,
     download_attachments_batch,
 )
+from bot.downloads import downloads_folder
 from bot.guest import Guest, GuestOptions, Host
 from bot.hand_in import Download, HandIn, described, download
 from kernel_manager import (
@@ -116,8 +117,9 @@ async def upload_discord_attachment(
     try:
         async with open_interpreter(settings, database=db_handler, housekeeping=False) as interpreter:
             limit = min(interpreter.settings.max_file_size_mb, MAX_SIZE_MB)
-            hand_in = HandIn(interpreter.files, interpreter.settings.data_dir / "downloads", limit, download)
-            (taken,) = await hand_in.take(str(user_id), [described(attachment)])
+            async with downloads_folder(interpreter.settings.data_dir / "downloads") as folder:
+                hand_in = HandIn(interpreter.files, folder, limit, download)
+                (taken,) = await hand_in.take(str(user_id), [described(attachment)])
             if taken.file_id is None:
                 return {"success": False, "error": taken.failure or "it could not be taken"}
             file = await interpreter.files.find(user_id, taken.file_id)

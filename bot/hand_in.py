@@ -58,11 +58,6 @@ class HandIn:
             return _failed(item, str(exc))
         return attached(added.file, url)
 
-    def sweep(self) -> int:
-        """Remove downloads that an earlier process left behind; return how many."""
-        left = list(self.folder.glob("*")) if self.folder.is_dir() else []
-        return cleanup_attachment_files({"local_path": str(path)} for path in left)
-
 
 async def scripts_of(files: Sequence[Attachment]) -> list[str]:
     """Return the code of attached Python files; other files beside them are data.

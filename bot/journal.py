@@ -49,8 +49,12 @@ class Journal:
         await asyncio.to_thread(self._write, turn)
         try:
             yield
-        finally:
+        except asyncio.CancelledError:
+            raise  # the process ends before it could show the end: the next one does
+        except BaseException:
             self.strike(channel_id)
+            raise
+        self.strike(channel_id)
 
     def left(self) -> list[LeftTurn]:
         """Return the turns that no process has ended, the oldest first."""

@@ -22,6 +22,7 @@ from bot.agent.events import AgentEvent, CodeEnded, InputWanted, TextEnded, Turn
 from bot.outbox import too_large
 from bot.posts import ButtonName, Files, Panel, Post
 from bot.rendering import TurnRendering
+from bot.reopening import reopened
 from bot.sending import Sendable, TooLargeError, each_once, to_send
 from bot.uploads import Upload
 
@@ -185,6 +186,7 @@ class LiveView:
 
     async def _edit(self, sent: _Sent, post: Post) -> None:
         if isinstance(post, Panel) and sent.message is not None:
+            self._channel = await reopened(self._channel)
             try:
                 await sent.message.edit(view=self._layout(post), allowed_mentions=discord.AllowedMentions.none())
             except discord.NotFound as exc:

@@ -76,11 +76,12 @@ class Place:
 
 
 class Places:
-    """All places. Methods raise DatabaseError."""
+    """All places; one process at a time has them. Methods raise DatabaseError."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._known: dict[int, Place] = {}
+        self._all_known = False
         self._writing = asyncio.Lock()
 
     async def find(self, channel_id: int) -> Place | None:
@@ -130,8 +131,10 @@ class Places:
 
     async def all(self) -> list[Place]:
         """Return all places, the ended ones, too."""
-        for key, value in (await self._database.list_config(_PREFIX)).items():
-            self._known.setdefault(int(key.removeprefix(_PREFIX)), _read(value))
+        if not self._all_known:
+            for key, value in (await self._database.list_config(_PREFIX)).items():
+                self._known.setdefault(int(key.removeprefix(_PREFIX)), _read(value))
+            self._all_known = True
         return sorted(self._known.values(), key=lambda place: place.channel_id)
 
     async def of_user(self, user_id: int) -> list[Place]:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 import discord
 
+from bot.incoming import mentions
 from bot.places import Place
 from bot.service import Service
 from bot.views.offers import offer
@@ -18,6 +19,12 @@ logger = logging.getLogger(__name__)
 
 #: Messages of one place that are looked at.
 MAX_MISSED = 50
+#: For how long mentions in other channels are looked for, in how many channels of one server, and since when.
+_MENTIONS_FOR = timedelta(hours=24)
+_MAX_CHANNELS = 50
+_HEARD = "discord_heard"
+#: The clocks of Discord and of this machine may differ by this much; what is found a second time is known.
+_SKEW = timedelta(seconds=30)
 #: For how long after the last message somebody's direct messages are looked after.
 _DIRECT_FOR = timedelta(days=7)
 _MISSED = "I was away when this came."
@@ -39,21 +46,23 @@ class Returning:
         self._client = client
         self._service = service
         self._chat = chat
-        self._busy = False
+        self.busy = False
 
     async def go(self) -> None:
         """Look after every place, one after the other; one that fails does not keep the others waiting."""
-        if self._busy:
+        if self.busy:
             return
-        self._busy = True
+        self.busy = True
         try:
             for place in await self._service.places.all():
                 if place.ended_at is None:
                     await self._look_after(place)
-        except ThreadbookError as exc:
+            await self._find_mentions()
+            await self.note_alive()
+        except (ThreadbookError, discord.HTTPException) as exc:
             logger.warning("what was missed is not known: %s", exc)
         finally:
-            self._busy = False
+            self.busy = False
 
     async def reconcile(self, places: Sequence[Place]) -> int:
         """End the sessions of threads that are gone; return how many these were."""
@@ -70,6 +79,47 @@ class Returning:
         except discord.HTTPException:
             return False
         return False
+
+    # --- mentions elsewhere ---------------------------------------------------------------------------------------
+
+    async def note_alive(self) -> None:
+        """Remember up to when messages were heard. Raises DatabaseError."""
+        heard = discord.utils.time_snowflake(self._service.clock() - _SKEW)
+        await self._service.interpreter.database.set_config(_HEARD, heard)
+
+    async def _find_mentions(self) -> None:
+        """Look for mentions in channels that are no places, since the last time that messages were heard for certain."""
+        heard = int(str(await self._service.interpreter.database.get_config(_HEARD) or 0))
+        earliest = discord.utils.time_snowflake(self._service.clock() - _MENTIONS_FOR)
+        if not heard:
+            return
+        since = discord.Object(max(heard, earliest))
+        for guild in self._client.guilds:
+            channels: list[discord.TextChannel | discord.Thread] = [*guild.text_channels, *guild.threads]
+            found = [one for one in channels if (one.last_message_id or 0) > since.id]
+            for channel in sorted(found, key=lambda one: one.last_message_id or 0, reverse=True)[:_MAX_CHANNELS]:
+                await self._find_mentions_in(channel, since)
+
+    async def _find_mentions_in(self, channel: discord.TextChannel | discord.Thread, since: discord.Object) -> None:
+        if self._client.user is None or await self._service.places.find(channel.id) is not None:
+            return
+        try:
+            missed = [message async for message in channel.history(limit=MAX_MISSED, after=since, oldest_first=True)]
+        except discord.HTTPException as exc:
+            logger.warning("channel %s was not looked after: %s", channel.id, exc)
+            return
+        for message in missed:
+            if message.author.bot or message.type not in _SPOKEN or not mentions(message, self._client.user.id):
+                continue
+            if await self._service.places.find(message.id) is not None:
+                continue  # a thread that begins with a message has its id
+            if message.created_at >= self._service.clock() - self._service.fresh_for:
+                await self._chat.hear(message)
+            else:
+                nobody = discord.AllowedMentions.none()
+                await message.reply(_MISSED, view=offer("late", message.id), allowed_mentions=nobody)
+
+    # --- places ---------------------------------------------------------------------------------------------------
 
     async def _look_after(self, place: Place) -> None:
         try:
@@ -109,7 +159,7 @@ class Returning:
             and place.may_run(message.author.id)
             and not (conversation is not None and conversation.has_seen(message.id))
         ]
-        limit = self._service.clock() - timedelta(minutes=self._service.settings.discord_fresh_minutes)
+        limit = self._service.clock() - self._service.fresh_for
         stale = [message for message in missed if message.created_at < limit]
         if stale:
             text = _MISSED if len(stale) == 1 else _SEVERAL.format(count=len(stale))

@@ -9,7 +9,7 @@ import functools
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ParamSpec, TypeVar
 
 import discord
@@ -19,6 +19,7 @@ from bot.agent.models.protocol import ModelClient
 from bot.agent.opening import OpenAgent, open_agent
 from bot.agent.usage import UsageBook
 from bot.conversation import Conversation
+from bot.downloads import downloads_folder
 from bot.gate import Gate
 from bot.hand_in import Download, HandIn, download
 from bot.journal import Journal, LeftTurn
@@ -65,6 +66,11 @@ class Service:
         # turns belong to the service, not to the event that happened to begin them
         self._context = contextvars.copy_context()
 
+    @property
+    def fresh_for(self) -> timedelta:
+        """For how long after it was written a message is run, or offered, without somebody asking for it anew."""
+        return timedelta(minutes=self.settings.discord_fresh_minutes)
+
     def start(self, work: Coroutine[Any, Any, None], name: str, *, idle: bool = False) -> asyncio.Task[None]:
         """Have something done in the background for as long as the service is open.
 
@@ -98,12 +104,13 @@ class Service:
         return left
 
     async def session_of(self, place: Place) -> Session:
-        """Return the session that goes on at a place; one that is shared sees only the files that came in there."""
+        """Return the session that goes on at a place; one that is shared sees only the files that came in there.
+
+        So it stays when it is shared no more: others may have left code in it that waits for its owner's files.
+        """
         session = await self.interpreter.session(place.user_id, place.session_id)
         if place.shared and not session.selects_files:
             await session.select_files([file.ref for file in place.files])
-        elif not place.shared and session.selects_files:
-            await session.unselect_files()
         return session
 
     async def reset(self, place: Place) -> Place:
@@ -154,6 +161,8 @@ class Service:
             _, late = await asyncio.wait(set(self._tasks), timeout=_PATIENCE_S)
             for task in late:
                 task.cancel()
+            if late:
+                await asyncio.wait(late)
 
 
 @contextlib.asynccontextmanager
@@ -172,10 +181,9 @@ async def open_service(
     :func:`~bot.agent.opening.open_agent` raises, and SettingsError if ``METRICS_PORT`` cannot be had.
     """
     settings = interpreter.settings
-    hand_in = HandIn(interpreter.files, settings.data_dir / "downloads", settings.max_file_size_mb, download)
-    if swept := await asyncio.to_thread(hand_in.sweep):
-        logger.info("removed %d downloads that an earlier process left behind", swept)
     async with contextlib.AsyncExitStack() as stack:
+        folder = await stack.enter_async_context(downloads_folder(settings.data_dir / "downloads"))
+        hand_in = HandIn(interpreter.files, folder, settings.max_file_size_mb, download)
         agent = None
         try:
             agent = await stack.enter_async_context(open_agent(interpreter, client=model))

@@ -19,6 +19,8 @@ from kernel_manager.provisioning.sandbox import ISOLATION, SandboxReport
 logger = logging.getLogger(__name__)
 
 _THREADS = 32
+#: Code of a connection that Discord closes for a token that is not valid any more.
+_NOT_AUTHENTICATED = 4004
 
 
 def token_of(settings: Settings) -> str:
@@ -91,5 +93,9 @@ async def _start(bot: ThreadbookBot, token: str) -> None:
         await bot.start(token)
     except discord.LoginFailure as exc:
         raise SettingsError("Discord does not accept DISCORD_TOKEN; copy it again from the Developer Portal") from exc
+    except discord.ConnectionClosed as exc:
+        if exc.code == _NOT_AUTHENTICATED:
+            raise SettingsError("Discord does not accept DISCORD_TOKEN any more; reset it in the Developer Portal") from exc
+        raise ServiceError(f"Discord closed the connection for good (code {exc.code}); start again") from exc
     except (discord.HTTPException, discord.GatewayNotFound, OSError) as exc:
         raise ServiceError(f"Discord cannot be reached ({exc}); check the network and start again") from exc

@@ -43,6 +43,7 @@ from kernel_manager.sessions.unattended import runs_unattended
 Progress = Callable[[str], None]
 
 _MB = 2**20
+_OPEN_NETWORK = "open: code reaches what this machine reaches, its own services included"
 
 
 def _utc_now() -> datetime:
@@ -135,6 +136,7 @@ class Interpreter:
         """Return the state of the service, ready for JSON. Sizes are in MB."""
         infos = await self.sessions()
         environment = await asyncio.to_thread(self.environments.status)
+        sandbox = self.settings.sandbox if sys.platform == "linux" else "none"
         return {
             "data_dir": str(self.settings.data_dir),
             "runtime_dir": str(self.settings.runtime_path),
@@ -148,7 +150,8 @@ class Interpreter:
             "database": self.database.location,
             **await self._status_of_files(),
             "disk_free_mb": round(shutil.disk_usage(self.settings.data_dir).free / _MB, 1),
-            "sandbox": self.settings.sandbox if sys.platform == "linux" else "none",
+            "sandbox": sandbox,
+            "kernel_network": _OPEN_NETWORK if self.settings.kernel_network or sandbox == "none" else "off",
         }
 
     async def _status_of_files(self) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 from kernel_manager.sessions.history import Cell
 from notebooks_export.comparison import comparable
@@ -25,6 +26,15 @@ def superseded(cells: Sequence[Cell]) -> set[str]:
     """The ids of cells that failed before a later one did the same well, and of cells repeated with the same outputs."""
     seen = [_Seen(cell) for cell in cells]
     return {one.cell.cell_id for place, one in enumerate(seen) if _is_superseded(one, seen[place + 1 : place + 1 + _LOOK_AHEAD])}
+
+
+def without_effect(cells: Sequence[Cell]) -> set[str]:
+    """The ids of cells that were no Python, so that nothing of them ran."""
+    return {cell.cell_id for cell in cells if cell.status == "error" and any(map(_is_no_python, cell.outputs))}
+
+
+def _is_no_python(output: Mapping[str, Any]) -> bool:
+    return output.get("output_type") == "error" and output.get("ename") in ("SyntaxError", "IndentationError", "TabError")
 
 
 class _Seen:

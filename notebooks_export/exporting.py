@@ -18,7 +18,7 @@ from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.names import folder_name
 from notebooks_export.bundle import Packing, Ran, choose, write_bundle
 from notebooks_export.cells import counted, megabytes
-from notebooks_export.cleaning import superseded
+from notebooks_export.cleaning import superseded, without_effect
 from notebooks_export.code import Load
 from notebooks_export.disk import write_file
 from notebooks_export.formats.html import to_html
@@ -45,8 +45,7 @@ _NOTEBOOK_SHARE = 0.8
 class Export:
     """An exported session. ``content`` is the file, ``companions`` are files beside it by relative path (figures of Markdown).
 
-    ``notes`` are sentences for the person: what was left out, dropped, not found or not reproduced. ``data`` are the
-    names of files that the code opens: elsewhere they have to lie beside the notebook, if this is no bundle.
+    ``notes`` are sentences for the person: what was left out, dropped, not found or not reproduced.
     """
 
     filename: str
@@ -54,7 +53,6 @@ class Export:
     companions: Mapping[str, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     verification: Verification | None = None
-    data: tuple[str, ...] = ()
 
     def as_one_file(self) -> tuple[str, bytes]:
         """The name and the bytes of one file: a zip if there are companions."""
@@ -147,14 +145,7 @@ class _Work:
         if packing.left_out:
             nb = await asyncio.to_thread(self._notebook, dropped, packing)
         content, companions = await self._finished(nb, packing, ran)
-        return Export(
-            f"{self._name}{self._options.suffix}",
-            content,
-            companions,
-            tuple(self._notes),
-            self._verification,
-            tuple(file.name for file in self._surroundings.data),
-        )
+        return Export(f"{self._name}{self._options.suffix}", content, companions, tuple(self._notes), self._verification)
 
     def _notebook(self, dropped: frozenset[str], packing: Packing = Packing(())) -> NotebookNode:  # noqa: B008 - immutable
         return to_notebook(
@@ -172,21 +163,31 @@ class _Work:
         return await verify(self._interpreter, self._history.user_id, nb, self._workspace)
 
     async def _dropped(self) -> frozenset[str]:
-        """The cells that a clean notebook does without; none if it would not give the same without them."""
+        """The cells that a clean notebook does without: all that are superfluous, else those that did nothing, else none.
+
+        None goes if the notebook would not give the same without it.
+        """
         candidates = frozenset(superseded(self._history.cells)) if self._options.clean else frozenset[str]()
         if not candidates:
             return candidates
-        cleaned = await self._verified(await asyncio.to_thread(self._notebook, candidates))
-        if not cleaned.holds:
-            whole = await self._verified(await asyncio.to_thread(self._notebook, frozenset()))
-            if _not_same(cleaned) - _not_same(whole):
-                without = counted(len(candidates), "superseded cell")
-                self._notes.append(f"Nothing was dropped: without {without} others would show something else.")
-                self._verification = whole if self._options.verify else None
-                return frozenset()
-        self._verification = cleaned if self._options.verify else None
-        self._notes.append(f"Dropped: {counted(len(candidates), 'cell')} that later ones made superfluous.")
-        return candidates
+        whole: Verification | None = None
+        for chosen in filter(None, dict.fromkeys((candidates, candidates & without_effect(self._history.cells)))):
+            cleaned = await self._verified(await asyncio.to_thread(self._notebook, chosen))
+            if not cleaned.holds and whole is None:
+                whole = await self._verified(await asyncio.to_thread(self._notebook, frozenset()))
+            if cleaned.holds or (whole is not None and not _not_same(cleaned) - _not_same(whole)):
+                return self._clean(chosen, len(candidates - chosen), cleaned)
+        return self._clean(frozenset(), len(candidates), whole)
+
+    def _clean(self, dropped: frozenset[str], kept: int, found: Verification | None) -> frozenset[str]:
+        """Note what was dropped, and what was not because others would have changed without it."""
+        self._verification = found if self._options.verify else None
+        if dropped:
+            self._notes.append(f"Dropped: {counted(len(dropped), 'cell')} that later ones made superfluous.")
+        if kept:
+            which = "more superseded cell" if dropped else "superseded cell"
+            self._notes.append(f"Kept: {counted(kept, which)}, without which others would show something else.")
+        return dropped
 
     async def _traced(self) -> Ran | None:
         """What opening the session's files runs in a kernel; None if that cannot be told."""

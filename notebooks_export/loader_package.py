@@ -13,9 +13,11 @@ import ast
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 #: The package in a bundle.
 PACKAGE = "threadbook_load_file"
@@ -130,7 +132,8 @@ def __getattr__(name):
 """
 
 
-def sources() -> dict[str, str]:
+@cache
+def sources() -> Mapping[str, str]:
     """The kernel's own ``load_file`` and everything that it may import of ours, by path."""
     root = resources.files("kernel_manager.kernelside")
     found = dict(_python_files(root.joinpath(_LOADERS), _LOADERS))
@@ -143,7 +146,7 @@ def sources() -> dict[str, str]:
         seen.add(path)
         found[path] = text
         waiting += _possible_imports(path, ast.parse(text))
-    return found
+    return MappingProxyType(found)
 
 
 def _python_files(folder: Traversable, path: str) -> Iterator[tuple[str, str]]:

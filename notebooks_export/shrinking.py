@@ -13,7 +13,7 @@ from PIL import Image
 #: Kinds that can be made smaller, and the name of their format.
 _FORMATS = {"image/png": "PNG", "image/jpeg": "JPEG", "image/webp": "WEBP"}
 #: A picture of more is not opened: a small file can be a huge picture.
-_MAX_PIXELS = 40_000_000
+_MAX_PIXELS = 12_000_000
 _COLOURS = 128
 _QUALITY = 70
 

@@ -7,8 +7,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
+
+from pymongo import AsyncMongoClient
 
 _START_PATIENCE_S = 30.0
 
@@ -42,6 +45,22 @@ def mongo_server(folder: Path, port: int | None = None) -> Iterator[str]:
     finally:
         server.kill()
         server.wait()
+
+
+@contextlib.asynccontextmanager
+async def database_by(driver: str, uri: str) -> AsyncIterator[Any]:
+    """A database of an application, opened by ``pymongo`` or by ``motor``."""
+    if driver == "pymongo":
+        async with AsyncMongoClient[dict[str, Any]](uri, tz_aware=True) as client:
+            yield client["the-hosts"]
+    else:
+        from motor.motor_asyncio import AsyncIOMotorClient
+
+        motor: Any = AsyncIOMotorClient(uri)
+        try:
+            yield motor["the-hosts"]
+        finally:
+            motor.close()
 
 
 def _wait_for(port: int, server: subprocess.Popen[bytes]) -> None:

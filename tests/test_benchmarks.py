@@ -65,7 +65,7 @@ def test_every_measure_measures_both_sides(
     alone = [row for row in rows if ("zygote" in row["name"] and "included" not in row["name"]) or "lack" in row["name"]]
     assert len(alone) == 4
     by_itself = [row for row in rows if row["limit"] is not None]
-    assert len(by_itself) == 4
+    assert len(by_itself) == 6
     assert all(row["plain"] > 0 for row in rows if row not in [*alone, *by_itself])
     assert sum(row["target"] is not None for row in rows) == 9
     assert sum(row["most"] is not None for row in rows) == 4

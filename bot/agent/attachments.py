@@ -25,7 +25,7 @@ _BYTE_ORDER_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _TEXT_KINDS = ("text", "structured")
 #: Of data, which code has to open anyway, a beginning is shown: enough to know how to.
 _DATA_KINDS, _DATA_TYPES = ("table", "structured"), ("text/csv", "text/tab-separated-values")
-_DATA_SHOWN = 2_000
+_DATA_SHOWN = 1_200
 
 
 @dataclass(frozen=True, slots=True)

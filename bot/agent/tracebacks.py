@@ -7,8 +7,12 @@ from collections.abc import Sequence
 
 _ESCAPE = re.compile(r"\x1b\[[0-9;:?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b.?")
 _FRAME = re.compile(r"(?:Cell |File )")
-_CELL = re.compile(r"Cell |File /?(?:tmp|workspace)/ipykernel_|<ipython-input")
+_CELL = re.compile(r"Cell |File /workspace/|File /?tmp/ipykernel_|<ipython-input")
 _FENCE = re.compile(r"-{20,}\s*")
+#: What the error's own line says again at the end.
+_HEADING = re.compile(r"\S+\s+Traceback \(most recent call last\)")
+#: Where the environment lies on this machine is nobody's business, and long.
+_LIBRARY = re.compile(r"^File /\S*?/(?:site-packages|lib/python3\.\d+)/(?:site-packages/)?")
 _MAX_FRAME_LINES = 12
 _MAX_FRAMES = 6
 
@@ -25,7 +29,7 @@ def relevant(traceback: Sequence[str], ename: str, evalue: str) -> str:
     ``traceback`` is IPython's: blocks of lines, one for each frame, with colours.
     """
     blocks = [plain_text(str(block)).rstrip() for block in traceback]
-    blocks = [block for block in blocks if block and not _FENCE.fullmatch(block)]
+    blocks = [block for block in blocks if block and not _FENCE.fullmatch(block) and not _HEADING.fullmatch(block)]
     if not blocks:
         return f"{ename}: {evalue}"
     frames = [number for number, block in enumerate(blocks) if _FRAME.match(block)]
@@ -51,7 +55,7 @@ def _lines(blocks: list[str], frames: list[int], kept: list[int]) -> list[str]:
 
 def _shortened(block: str) -> str:
     """A frame with its place and the lines around the one that raised."""
-    lines = block.split("\n")
+    lines = _LIBRARY.sub("File ", block).split("\n")
     place = lines[0] if len(lines[0]) <= 300 else f"{lines[0][:300]}…"
     if len(lines) <= _MAX_FRAME_LINES:
         return "\n".join([place, *lines[1:]])

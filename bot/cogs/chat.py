@@ -21,13 +21,15 @@ from bot.opening_threads import NoThreadError, adopted, thread_for
 from bot.places import Place
 from bot.service import Service
 from bot.views.offers import offer
-from kernel_manager.errors import UsageError
+from kernel_manager.errors import ThreadbookError, UsageError
 
 logger = logging.getLogger(__name__)
 
 SPOKEN: Final = (discord.MessageType.default, discord.MessageType.reply)
 NOT_YOURS = "This session is somebody else's: its owner can `/share` it. Mention me in a channel to have one of your own."
-SECRET = "That is a secret: delete your message, press **Answer** and enter it there. I did not take it."
+ASKED_IN_PRIVATE = "That is a secret: delete your message, press **Answer** and enter it there. I did not take it."
+#: An edit that is older is one of Discord's own, such as a preview of a link that was added.
+_JUST_NOW = timedelta(minutes=1)
 FULL = "Too much is queued here; wait for the turn that runs, or stop it."
 
 
@@ -39,6 +41,7 @@ class Chat(Gated, name="Threadbook chat"):
         self._bot = bot
         offers.on("edited", self._again)
         offers.on("direct", self._go_direct)
+        offers.on("late", self._answer_late)
 
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
@@ -125,7 +128,7 @@ class Chat(Gated, name="Threadbook chat"):
         if asked is None or not conversation.is_question(asked):
             return False
         if conversation.question is not None and conversation.question.password:
-            await _reply(message, SECRET)
+            await _reply(message, ASKED_IN_PRIVATE)
             answered = True
         else:
             answered = conversation.answer(words_of(message, self._bot.user.id))
@@ -143,19 +146,30 @@ class Chat(Gated, name="Threadbook chat"):
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         """Offer to run an edited message again; one that still waits is answered as it is now."""
         message, before = payload.message, payload.cached_message
-        place = await self._service.places.find(payload.channel_id)
-        if place is None or message.author.bot or message.type not in SPOKEN or not place.may_run(message.author.id):
+        if message.author.bot or message.type not in SPOKEN or not message.content or message.edited_at is None:
             return
-        if message.edited_at is None or not message.content or (before is not None and before.content == message.content):
+        if before is not None and before.content == message.content:
             return
+        now = self._service.clock()
+        if now - message.edited_at > _JUST_NOW or now - message.created_at > self._service.fresh_for:
+            return
+        try:
+            await self._offer_edited(message)
+        except UsageError:  # it asks for nothing that could be done
+            return
+        except (ThreadbookError, discord.HTTPException) as exc:
+            logger.warning("an edited message of user %s was left alone: %s", message.author.id, exc)
+
+    async def _offer_edited(self, message: discord.Message) -> None:
+        place = await self._service.places.find(message.channel.id)
+        if place is None or not place.may_run(message.author.id):
+            return
+        await self._service.gate.check(_asker(message))
         conversation = self._service.running(place.channel_id)
         incoming = await self._incoming(message)
         if incoming is None or (conversation is not None and conversation.replace(incoming)):
             return
-        if message.edited_at - message.created_at <= timedelta(minutes=self._service.settings.discord_fresh_minutes):
-            await message.reply(
-                "You edited this.", view=offer("edited", message.id), allowed_mentions=discord.AllowedMentions.none()
-            )
+        await message.reply("You edited this.", view=offer("edited", message.id), allowed_mentions=discord.AllowedMentions.none())
 
     async def _again(self, interaction: discord.Interaction[Any], about: str) -> str:
         channel = interaction.channel
@@ -168,6 +182,16 @@ class Chat(Gated, name="Threadbook chat"):
             raise UsageError("this is no session of yours any more")
         await self.take(place, message, again=True)
         return "Running it again."
+
+    async def _answer_late(self, interaction: discord.Interaction[Any], about: str) -> str:
+        """Answer a mention that came while the bot was away."""
+        channel = interaction.channel
+        assert isinstance(channel, discord.abc.Messageable)
+        message = await fetched(channel, int(about))
+        if message.author.id != interaction.user.id:
+            raise UsageError("only who wrote the message can have it answered")
+        await self._hear(message)
+        return "I answer it now."
 
     async def _go_direct(self, interaction: discord.Interaction[Any], about: str) -> str:
         """Answer a message from a channel without threads in direct messages."""

@@ -19,29 +19,34 @@ from kernel_manager.errors import ThreadbookError, UsageError
 logger = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 3600.0
+_ALIVE_S: Final = 60.0
 
 
 class Keeping(commands.Cog, name="Threadbook keeping"):
     """See the module."""
 
     def __init__(self, bot: commands.Bot | commands.AutoShardedBot, service: Service, chat: Chat, offers: Offers) -> None:
+        self._bot = bot
         self._service = service
         self._chat = chat
         self.returning = Returning(bot, service, chat)
         self._returning: asyncio.Task[None] | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._living: asyncio.Task[None] | None = None
         offers.on("missed", self._run_missed)
 
     @commands.Cog.listener()
     async def on_ready(self) -> None:
         """Connected, or connected anew after a resume that failed: whatever happened meanwhile was not told."""
         self._returning = self._service.start(self.returning.go(), "looking after places", idle=True)
+        if self._living is None or self._living.done():
+            self._living = self._service.start(self._live(), "noting that messages are heard", idle=True)
         if self._sweeping is None or self._sweeping.done():
             self._sweeping = self._service.start(self._sweep_for_ever(), "sweeping places", idle=True)
 
     async def cog_unload(self) -> None:
         """Leave nothing behind."""
-        for task in (self._returning, self._sweeping):
+        for task in (self._returning, self._sweeping, self._living):
             if task is not None:
                 task.cancel()
 
@@ -61,6 +66,17 @@ class Keeping(commands.Cog, name="Threadbook keeping"):
             await self.returning.reconcile(here)
         except ThreadbookError as exc:
             logger.warning("the threads of channel %s were not looked after: %s", channel.id, exc)
+
+    async def _live(self) -> None:
+        """Note from time to time that messages are heard; not while it is not so, nor before what was missed was found."""
+        while True:
+            await asyncio.sleep(_ALIVE_S)
+            if self._bot.is_closed() or not self._bot.is_ready() or self.returning.busy:
+                continue
+            try:
+                await self.returning.note_alive()
+            except ThreadbookError as exc:
+                logger.warning("it was not noted that messages are heard: %s", exc)
 
     async def _sweep_for_ever(self) -> None:
         while True:

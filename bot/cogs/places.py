@@ -42,6 +42,12 @@ def check_owner(place: Place, interaction: discord.Interaction[Any]) -> None:
         raise UsageError(OWNER_ONLY)
 
 
+def check_session(place: Place, interaction: discord.Interaction[Any], session_id: str) -> None:
+    """Raise UsageError for those who are let into what goes on at a place now, and ask for what was there before."""
+    if session_id != place.session_id and place.owner_id != interaction.user.id:
+        raise UsageError("that is of an earlier session, which is its owner's alone")
+
+
 async def found_place(service: Service, interaction: discord.Interaction[Any]) -> Place | None:
     """Return the place of an interaction, whosever it is; direct messages are always one."""
     if interaction.channel_id is None:

@@ -24,6 +24,8 @@ WARNING = """\
 • A fresh kernel begins: the variables are gone, what was said and what the code wrote stays.
 • The code sees only the files that came into this thread, whoever sent them. Your other files stay out of reach.
 • Who asks is charged. You stay the owner: `/reset` and `/unshare` are yours."""
+ENDED = """\
+Only you may run things here again. The session keeps to the files of this thread; `/reset` begins one that sees all of yours."""
 
 
 class Share(Gated, name="Threadbook sharing"):
@@ -65,11 +67,9 @@ class Share(Gated, name="Threadbook sharing"):
             place = await own_place_of(self._service, interaction)
             if not place.shared:
                 raise UsageError("this session is not shared")
-            if member is None:
-                place = await self._end_sharing(place)
-            else:
-                place = await self._take_from(place, member.id)
-            await answer(interaction, shared_with(place))
+            left = () if member is None else self._without(place, member.id)
+            place = await self._service.places.change(place, everyone=False, members=left)
+            await answer(interaction, shared_with(place) if place.shared else ENDED)
 
     async def _confirmed(self, interaction: discord.Interaction[Any], about: str) -> str:
         channel, _, who = about.partition("-")
@@ -91,21 +91,12 @@ class Share(Gated, name="Threadbook sharing"):
             await interaction.channel.send(text, allowed_mentions=discord.AllowedMentions.none())
         return shared_with(place)
 
-    async def _take_from(self, place: Place, member: int) -> Place:
+    def _without(self, place: Place, member: int) -> tuple[int, ...]:
         if place.everyone:
             raise UsageError("everybody may run here: use /unshare without a name, then share it with those who may")
         if member not in place.members:
             raise UsageError("this session is not shared with them")
-        left = tuple(other for other in place.members if other != member)
-        if not left:
-            return await self._end_sharing(place)
-        return await self._service.places.change(place, members=left)
-
-    async def _end_sharing(self, place: Place) -> Place:
-        self._check_idle(place)
-        place = await self._service.places.change(place, everyone=False, members=())
-        await self._service.session_of(place)
-        return place
+        return tuple(other for other in place.members if other != member)
 
     def _check_idle(self, place: Place) -> None:
         conversation = self._service.running(place.channel_id)

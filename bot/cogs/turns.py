@@ -12,7 +12,7 @@ from discord.ext import commands
 
 from bot.cogs import uploads
 from bot.cogs.errors import answer, explained
-from bot.cogs.places import asker_of, check_owner, own_place_of, place_of
+from bot.cogs.places import asker_of, check_owner, check_session, own_place_of, place_of
 from bot.cogs.takeaway import SEPARATOR, cells_of, keep, offer_to_keep, send_notebook, show_code, written_by
 from bot.conversation import Conversation, Incoming
 from bot.direct_turn import DirectCell
@@ -40,6 +40,7 @@ class Turns(commands.Cog, name=TURNS):
         """Carry out what a button asks for."""
         async with explained(interaction):
             place = await place_of(self._service, interaction)
+            check_session(place, interaction, button.session_id)
             match button.name:
                 case "stop":
                     await self._stop(interaction)
@@ -64,6 +65,7 @@ class Turns(commands.Cog, name=TURNS):
         """Keep the files that were chosen."""
         async with explained(interaction):
             place = await place_of(self._service, interaction)
+            check_session(place, interaction, select.session_id)
             await interaction.response.defer(ephemeral=True, thinking=True)
             files = written_by(await cells_of(self._service, place, select.session_id, select.first, select.count))
             wanted = [files[number] for number in numbers if number < len(files)]

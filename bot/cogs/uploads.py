@@ -9,7 +9,7 @@ from typing import Any, Final
 import discord
 
 from bot.cogs.errors import answer
-from bot.cogs.places import place_of
+from bot.cogs.places import own_place_of, place_of
 from bot.conversation import Incoming
 from bot.direct_turn import DirectCell
 from bot.markdown import verbatim
@@ -79,6 +79,7 @@ async def _open(interaction: discord.Interaction[Any], service: Service, file: U
     with await service.interpreter.files.open(interaction.user.id, file.file_id) as stream:
         content = await asyncio.to_thread(stream.read, MAX_BYTES + 1)
     thread = await _new_thread(interaction, file.filename)
+    place = None if thread is not None else await own_place_of(service, interaction)
     channel = thread if thread is not None else interaction.channel
     if not isinstance(channel, discord.abc.Messageable):
         raise UsageError("a notebook cannot be opened in this channel")
@@ -91,8 +92,8 @@ async def _open(interaction: discord.Interaction[Any], service: Service, file: U
         raise
     if thread is not None:
         await adopted(service, thread, interaction.user.id)
-    else:
-        await service.move(await place_of(service, interaction), session_id)
+    if place is not None:
+        await service.move(place, session_id)
     await _show(channel, imported, file.filename, session_id)
     where = f"It is open: {thread.mention}" if thread is not None else "It is open, and goes on here."
     await answer(interaction, where)

@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 #: The name under which a bot knows the cog that carries out what was offered.
 OFFERS = "Threadbook offers"
-OfferName = Literal["edited", "missed", "direct", "share", "forget"]
+OfferName = Literal["edited", "missed", "late", "direct", "share", "forget"]
 _LOOKS: dict[OfferName, tuple[str, discord.ButtonStyle]] = {
     "edited": ("Run it again", discord.ButtonStyle.primary),
     "missed": ("Run it now", discord.ButtonStyle.primary),
+    "late": ("Answer it now", discord.ButtonStyle.primary),
     "direct": ("Go on in direct messages", discord.ButtonStyle.primary),
     "share": ("Share this session", discord.ButtonStyle.danger),
     "forget": ("Delete everything of mine", discord.ButtonStyle.danger),

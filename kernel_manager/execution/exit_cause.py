@@ -10,7 +10,7 @@ import signal
 from dataclasses import dataclass
 from typing import Literal
 
-KilledByUs = Literal["deadline", "stop", "idle", "restart", "limit", "memory", "tasks", "workspace"]
+KilledByUs = Literal["deadline", "stop", "idle", "restart", "limit", "memory", "tasks", "workspace", "sandbox"]
 
 _OUR_REASONS: dict[KilledByUs, str] = {
     "deadline": "the code ran past its time limit and did not stop when interrupted, so its kernel was ended",
@@ -21,6 +21,7 @@ _OUR_REASONS: dict[KilledByUs, str] = {
     "memory": "out of memory: the code and what it started used more than they may (KERNEL_MEMORY_MB)",
     "tasks": "the code started more processes and threads than it may (KERNEL_PROCESSES)",
     "workspace": "the working folder grew beyond its limit (WORKSPACE_MB, WORKSPACE_FILES), and the code did not stop",
+    "sandbox": "the kernel was ended because SANDBOX or KERNEL_NETWORK allow less now than when it started",
 }
 #: How the processes that we end may end: by these signals, or with the exit codes that report them.
 _OUR_SIGNALS = frozenset({"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"})

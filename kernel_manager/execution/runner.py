@@ -11,12 +11,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeGuard
+from typing import Any, TypeGuard, get_args
 
 from kernel_manager.execution.channels import Channels, Message
 from kernel_manager.execution.clock import CellClock
 from kernel_manager.execution.events import CellStarted, Event, InputRequested
-from kernel_manager.execution.exit_cause import ExitEvidence, explain_exit
+from kernel_manager.execution.exit_cause import ExitEvidence, KilledByUs, explain_exit
 from kernel_manager.execution.outputs import OutputCollector, OutputLimits, clean_text, whole_number
 from kernel_manager.execution.question import Question
 from kernel_manager.execution.result import ExecutionResult, Status
@@ -524,6 +524,4 @@ def evidence_of(report: ExitReport) -> ExitEvidence:
     )
 
 
-_KILLERS: dict[str, Any] = {
-    name: name for name in ("deadline", "stop", "idle", "restart", "limit", "memory", "tasks", "workspace")
-}
+_KILLERS: dict[str, Any] = {name: name for name in get_args(KilledByUs)}

@@ -74,13 +74,6 @@ class Selection:
         if self.active:
             self.choose([*self.files(), *files])
 
-    def clear(self) -> None:
-        """Have it see all files of its user again."""
-        with storage_errors(self._record.parent):
-            self._record.unlink(missing_ok=True)
-            if self.folder.is_dir():
-                shutil.rmtree(self.folder)
-
     def refresh(self) -> None:
         """Bring folder and list up to date with what the owners still have; nothing happens where nothing is chosen."""
         if not self.active:

@@ -13,6 +13,8 @@ from .file_types import BY_EXTENSION, BY_NAME
 INDEX = "index.json"
 
 _MAX_TEXT = 200
+_MAX_NAME = 48
+_MAX_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,10 @@ class FilesTable:
         """A DataFrame of the files that were handed in, the newest first; ``load_file`` takes a filename or a file_id of it."""
         import pandas as pd
 
-        columns = ["filename", "type", "size", "created_at", "file_id"]
         files = list(reversed(read_index(self._folder)))
-        columns += [name for name in ("expires_at", "kind") if any(getattr(file, name) for file in files)]
+        more = [name for name in ("expires_at", "kind") if any(getattr(file, name) for file in files)]
+        # The first and the last are what pandas shows where not all have room.
+        columns = ["filename", "type", "size", "created_at", *more, "file_id"]
         frame = pd.DataFrame([[getattr(file, name) for name in columns] for file in files], columns=columns)
         for name in ("created_at", "expires_at"):
             if name in columns:
@@ -67,11 +70,28 @@ class FilesTable:
         return isinstance(name, str) and any(file.is_called(name) for file in read_index(self._folder))
 
     def __repr__(self) -> str:
-        return repr(self.list_files()) if len(self) else "no files yet; those that are handed in appear here"
+        files = list(reversed(read_index(self._folder)))
+        if not files:
+            return "no files yet; those that are handed in appear here"
+        shown = [
+            (_short(file.filename), file.type, "" if file.size is None else f"{file.size:,}", file.file_id) for file in files
+        ]
+        more = f"\n… {len(files) - _MAX_SHOWN} more; list_files() has all" if len(files) > _MAX_SHOWN else ""
+        return _aligned([("filename", "type", "size", "file_id"), *shown[:_MAX_SHOWN]]) + more
 
     def _repr_html_(self) -> str | None:
         html: str | None = self.list_files()._repr_html_() if len(self) else None
         return html
+
+
+def _aligned(rows: list[tuple[str, str, str, str]]) -> str:
+    name, kind, size = (max(len(row[column]) for row in rows) for column in range(3))
+    return "\n".join(f"{row[0]:<{name}}  {row[1]:<{kind}}  {row[2]:>{size}}  {row[3]}" for row in rows)
+
+
+def _short(name: str) -> str:
+    """A name that leaves room for the rest of its line; the end, which says what it is, stays."""
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 12]}…{name[-11:]}"
 
 
 def read_index(folder: Path) -> list[Listed]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import signal
-from types import CodeType, FrameType
+from types import CodeType, FrameType, TracebackType
 from typing import Any
 
 
@@ -82,3 +82,14 @@ class Interrupts:
             frame = frame.f_back
         # once code has begun, it may have made itself another stack, such as a greenlet's
         return self._begun and self.task is None
+
+
+def without_handler(trace: TracebackType | None) -> TracebackType | None:
+    """The traceback of an interrupt as it is where nobody handles SIGINT: it ends where the code was interrupted."""
+    last = trace
+    while last is not None and last.tb_next is not None:
+        if last.tb_next.tb_frame.f_code is Interrupts.handle.__code__:
+            last.tb_next = None
+        else:
+            last = last.tb_next
+    return trace

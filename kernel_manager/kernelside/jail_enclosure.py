@@ -15,15 +15,16 @@ from typing import Any
 from . import jail, workspace
 from .enclosure import Excess, Forked
 from .jail import ending, supervisor
+from .jail.script import Slot
 from .workspace import WorkspaceLimits
 
 #: What a kernel may use between cells, in processors: enough for a completion, too little for a miner.
 BACKGROUND_CPUS = 0.2
 #: Seconds between two looks at the memory, while a cell runs and while none does.
 _MEMORY_WATCH_S = (0.03, 0.25)
-#: Seconds between two walks through the working folder, at least; a walk may take this part of the time.
-_WORKSPACE_WATCH_S = 1.0
-_WALK_SHARE = 0.05
+#: Seconds between two looks at the working folder and at locks, at least; a look may take this part of the time.
+_LOOK_S = 1.0
+_LOOK_SHARE = 0.05
 
 
 class JailEnclosure:
@@ -32,13 +33,11 @@ class JailEnclosure:
     def __init__(self, plan: jail.Plan, workspace: WorkspaceLimits) -> None:
         self.plan = plan
         self._workspace = workspace
-        self._walk_at = 0.0
-        self._fullness, self._hidden = 0, False
+        self._look_at = 0.0
+        self._fullness, self._hidden, self._locked = 0, False, False
         self._processes = "pid" in plan.policy.namespaces
         supervisor.socket_buffer()
-        self.watch_s: tuple[float, float] | None = (
-            _MEMORY_WATCH_S if self._watches_memory else (_WORKSPACE_WATCH_S, _WORKSPACE_WATCH_S)
-        )
+        self.watch_s: tuple[float, float] | None = _MEMORY_WATCH_S if self._watches_memory else (_LOOK_S, _LOOK_S)
 
     @property
     def _watches_memory(self) -> bool:
@@ -71,19 +70,29 @@ class JailEnclosure:
             over = supervisor.excess(supervisor.measure(limits.memory, not self.plan.policy.network), limits)
             if over is not None:
                 return Excess(over, grave=True)
-        self._look_at_workspace()
+        self._look_around()
+        if self._locked:
+            return Excess("memory", grave=True)
         return Excess("workspace", grave=self._fullness > 1) if self._fullness else None
 
-    def _look_at_workspace(self) -> None:
-        """Between two walks through the folder, what the last one found holds."""
+    def _look_around(self) -> None:
+        """Between two looks at what takes long to see, what the last one found holds."""
         now = time.monotonic()
-        if now >= self._walk_at:
-            try:
-                self._fullness, self._hidden = workspace.share(self._workspace), False
-            except workspace.HiddenError:
-                self._fullness, self._hidden = int(self._hidden), True
+        if now >= self._look_at:
+            self._look_at_workspace()
+            self._look_at_locks()
             took = time.monotonic() - now
-            self._walk_at = now + max(_WORKSPACE_WATCH_S, took / _WALK_SHARE)
+            self._look_at = now + max(_LOOK_S, took / _LOOK_SHARE)
+
+    def _look_at_workspace(self) -> None:
+        try:
+            self._fullness, self._hidden = workspace.share(self._workspace), False
+        except workspace.HiddenError:
+            self._fullness, self._hidden = int(self._hidden), True
+
+    def _look_at_locks(self) -> None:
+        for descriptor in self.plan.build.opened(Slot.LOCKS) if self._watches_memory else ():
+            self._locked = supervisor.has_too_many_locks(descriptor)
 
     def slow_down(self, slowed: bool) -> None:
         """See :class:`~.enclosure.Enclosure`."""

@@ -19,7 +19,7 @@ from traitlets import Callable as CallableTrait
 
 from . import pip_lines
 from .figure_notes import NotingFormatter
-from .interrupts import Interrupts
+from .interrupts import Interrupts, without_handler
 from .json_packing import packed
 from .output_limits import MESSAGE_LIMIT, DisplayLimiter, encodable, left_out, shorten_content
 from .variables import variables
@@ -102,6 +102,10 @@ class ThreadbookShell(ZMQInteractiveShell):
         """Run a statement of a cell, unless the cell was interrupted before its first one."""
         self.begin()
         return await super().run_code(*args, **kwargs)
+
+    def _get_exc_info(self, exc_tuple: Any = None) -> Any:
+        kind, exc, trace = super()._get_exc_info(exc_tuple)
+        return kind, exc, without_handler(trace)
 
     def init_display_formatter(self) -> None:
         """Have figures say what they show."""

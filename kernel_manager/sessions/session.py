@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -190,26 +190,22 @@ class Session:
         return await self._host.files.pick(await asyncio.to_thread(self._selection.files))
 
     async def select_files(self, files: Sequence[FileRef]) -> None:
-        """Have the session see these files and no others, whoever's they are; the kernel ends, and its variables with it."""
-        await self._change_selection(lambda: self._selection.choose(files))
+        """Have the session see these files and no others from now on, whoever's they are.
 
-    async def unselect_files(self) -> None:
-        """Have the session see all files of its user again; the kernel ends, and its variables with it."""
-        await self._change_selection(self._selection.clear)
-
-    async def add_files(self, files: Sequence[FileRef]) -> None:
-        """Have the session see these, too, if it sees chosen files only."""
-        await asyncio.to_thread(self._selection.add, files)
-
-    async def _change_selection(self, change: Callable[[], None]) -> None:
-        """A kernel keeps the files that it was born with, so none may live when they change."""
+        The kernel ends, and its variables with it: it keeps the files that it was born with. This is not taken back: what
+        others did in a session that they were let into could wait for more.
+        """
         self._check_open()
         self.withdraw("the session's files were changed before the cell began")
         await self._kernel.end("stop")
         async with self._turn():
             await self._kernel.end("stop")  # one that was just being started
             await self._kernel.bury()
-            await asyncio.to_thread(change)
+            await asyncio.to_thread(self._selection.choose, files)
+
+    async def add_files(self, files: Sequence[FileRef]) -> None:
+        """Have the session see these, too, if it sees chosen files only."""
+        await asyncio.to_thread(self._selection.add, files)
 
     # --- running --------------------------------------------------------------------------------------------------
 

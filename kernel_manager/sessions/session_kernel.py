@@ -161,19 +161,27 @@ class SessionKernel:
     # --- for the holder of the lock -------------------------------------------------------------------------------
 
     async def ensure(self) -> None:
-        """Be connected to the session's kernel; start one if it has none.
+        """Be connected to the session's kernel; start one if it has none, or one that the settings no longer allow.
 
         Raises LimitError, KernelStartError or StorageError.
         """
         if self._kernel is not None and self._is_up(self._kernel):
             self._refresh_record()
+        elif not await self._find():
+            await self.bury()
+            await self._start()
             return
+        settings = self._host.settings
+        if self._record.allows_more_than(settings.sandbox, settings.kernel_network):
+            await self.end("sandbox")
+            await self.bury()
+            await self._start()
+
+    async def _find(self) -> bool:
+        """Connect to the kernel that the record names; return whether it lives."""
         await self.bury()
         self._record = KernelRecord.read(self._places.kernel)
-        if self._record.kernel_id is not None and await self.attach(self._record.kernel_id):
-            return
-        await self.bury()
-        await self._start()
+        return self._record.kernel_id is not None and await self.attach(self._record.kernel_id)
 
     async def attach(self, kernel_id: str) -> bool:
         """Be connected to a certain kernel; return whether it lives."""
@@ -225,11 +233,14 @@ class SessionKernel:
 
     async def _start(self) -> None:
         # before the kernel is: the next process finds it if this one is killed meanwhile
-        self._record = replace(self._record, kernel_id=secrets.token_hex(_KERNEL_ID_BYTES), used=False)
+        settings, kernel_id = self._host.settings, secrets.token_hex(_KERNEL_ID_BYTES)
+        self._record = replace(
+            self._record, kernel_id=kernel_id, used=False, sandbox=settings.sandbox, network=settings.kernel_network
+        )
         self._record.write(self._places.kernel)
         self._starting = True
         try:
-            generation = await self._start_and_connect(str(self._record.kernel_id))
+            generation = await self._start_and_connect(kernel_id)
         except BaseException:
             self._record = replace(self._record, kernel_id=None)
             with contextlib.suppress(StorageError):
@@ -239,7 +250,7 @@ class SessionKernel:
             self._starting = False
         started_at = self._host.clock().timestamp()
         self._rewrite(replace(self._record, generation=generation, started_at=started_at))
-        self._history.append(log.KernelStarted(str(self._record.kernel_id), generation))
+        self._history.append(log.KernelStarted(kernel_id, generation))
 
     async def _start_and_connect(self, kernel_id: str) -> str:
         places, settings = self._places, self._host.settings

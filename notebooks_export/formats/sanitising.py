@@ -31,7 +31,9 @@ _LINK = re.compile(r"(?:https?://|mailto:|#)", re.IGNORECASE)
 
 _ACTIVE = re.compile(
     r"<[\s/]*+(?:script|iframe|object|embed|form|input|button|link|meta|base|svg|math|video|audio|template|frame|applet|img|image)\b"
-    r"|[\s/\"']on\w+\s*=|javascript:|vbscript:|data:text|@import|url\s*\(|expression\s*\(",
+    r"|[\s/\"']on\w+\s*=|javascript:|vbscript:|data:text|@import|url\s*\(|expression\s*\("
+    # the same, written so that only a browser reads it as that
+    r"|\\[0-9a-z]|(?:href|src|style|action)\s{0,20}=[^>]{0,300}&(?:#|colon|tab|newline)",
     re.IGNORECASE,
 )
 #: Elements (parts of tables do not count) that HTML may have to be read at all, and what is left of other HTML.

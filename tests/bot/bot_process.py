@@ -51,6 +51,10 @@ class BotProcess:
     async def end(self) -> int:
         """Tell it to end; return its exit status."""
         self._process.send_signal(signal.SIGTERM)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait until it has ended by itself; return its exit status."""
         async with asyncio.timeout(PATIENCE):
             status = await self._process.wait()
         await self._reading

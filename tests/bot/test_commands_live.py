@@ -7,8 +7,9 @@ import re
 import pytest
 
 from bot.agent.models.scripted import Reply
+from bot.client import ThreadbookBot
 from bot.rendering import MESSAGE_LIMIT
-from tests.bot.conftest import OpenStage, all_text, said
+from tests.bot.conftest import OpenStage, all_text, said, told
 from tests.integration.support import until
 
 pytestmark = pytest.mark.slow
@@ -78,3 +79,44 @@ async def test_status_tells_of_the_session_and_help_fits_one_message(open_stage:
         helped = said(await ada.slash(stage.channel, "help"))
         assert len(helped.content) <= MESSAGE_LIMIT
         assert helped.ephemeral
+
+
+async def test_files_are_previewed_and_those_of_the_code_offered_to_be_kept(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada, bob = stage.member("ada"), stage.member("bob")
+        thread = await stage.open(
+            ada, "!run open('out.txt', 'w').write('x');", attachments=[("d.csv", b"city,inhabitants\nUlm,126000\n")]
+        )
+        await stage.ended(thread)
+        shown = told(await ada.slash(thread, "files preview", file="d.csv"))
+        assert "1 rows × 2 columns" in shown
+        assert "Ulm" in shown
+        assert "no file" in told(await bob.slash(thread, "files preview", file="d.csv"))
+        (choice,) = await ada.autocomplete(thread, "files keep", "file", "OUT")
+        assert choice["value"] == "out.txt"
+        assert await bob.autocomplete(thread, "files keep", "file", "OUT") == []
+        (found,) = await ada.autocomplete(thread, "files preview", "file", "d.c")
+        assert found["name"] == "d.csv"
+
+
+async def test_what_ran_without_a_model_is_told_as_usage_too(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        assert told(await ada.slash(stage.channel, "usage")) == "Nothing yet."
+        await stage.ended(await stage.open(ada, "!run 1"))
+        assert "· code · 1 runs ·" in told(await ada.slash(stage.channel, "usage"))
+
+
+async def test_every_command_has_a_description_and_is_offered_in_direct_messages(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        bot = stage.env.bot
+        assert isinstance(bot, ThreadbookBot)
+        found = list(bot.tree.walk_commands())
+        assert not [command.qualified_name for command in found if len(command.description) < 10]
+        names = {command.qualified_name for command in found}
+        wanted = "run new ask files notebook reset stop status assistant usage share unshare sessions help forget admin"
+        assert set(wanted.split()) <= names
+        assert {f"admin {name}" for name in ("sessions", "limits", "cleanup", "env", "usage", "block", "access")} <= names
+        assert {f"files {name}" for name in ("list", "preview", "delete", "extend", "keep")} <= names
+        assert set(wanted.split()) - {"files", "admin"} <= {name.split()[0] for name in ada.user.available_commands()}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,20 @@ from typing import Any
 import discord
 import pytest
 
-from bot.embedding import CleanupScheduler, create_discord_cleanup_task, execute_code, upload_discord_attachment
+import bot.embedding
+from bot.embedding import (
+    CleanupScheduler,
+    cleanup_expired_files,
+    create_discord_cleanup_task,
+    execute_code,
+    get_interpreter_status,
+    upload_discord_attachment,
+)
 from kernel_manager import DatabaseHandler, Settings, UsageError
 from kernel_manager.packages.environments import Environment
 from tests.integration.conftest import make_settings
 from tests.integration.support import until
+from tests.mongo_server import database_by, mongo_server
 
 ROOT = Path(__file__).parents[2]
 
@@ -55,7 +65,7 @@ async def test_an_attachment_is_uploaded_and_its_data_are_used(
     uploaded = await upload_discord_attachment(ATTACHED, 7, database, settings=settings, download=arrives)
     assert uploaded["success"]
     assert uploaded["metadata"]["filename"] == "d.csv"
-    assert list((settings.data_dir / "downloads").iterdir()) == []
+    assert [path for path in (settings.data_dir / "downloads").iterdir() if path.is_dir()] == []
     code = "int(load_file('d.csv')['b'].sum())"
     result = await execute_code(code, [uploaded["file_id"]], 7, db_handler=database, settings=settings)
     assert result["status"] == "ok"
@@ -104,3 +114,57 @@ async def test_the_cleanup_task_is_a_loop_of_discords_that_waits_for_the_bot() -
     client = discord.Client(intents=discord.Intents.none())
     loop = create_discord_cleanup_task(client, settings=Settings(cleanup_interval_hours=2))
     assert (loop.hours, loop.is_running()) == (2, False)
+
+
+@pytest.fixture(scope="module")
+def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with mongo_server(tmp_path_factory.mktemp("mongo")) as uri:
+        yield uri
+
+
+@pytest.mark.parametrize("driver", ["pymongo", "motor"])
+async def test_a_database_of_the_hosts_own_has_the_records_where_applications_look_for_them(mongodb: str, driver: str) -> None:
+    async with database_by(driver, mongodb) as database:
+        uploaded = await upload_discord_attachment(ATTACHED, 7, database, download=arrives)
+        stored = await database["user_files"].find_one({"file_id": uploaded["file_id"]})
+        assert {"file_id", "user_id", "filename", "file_type", "file_path", "file_size", "created_at", "expires_at"} <= set(
+            stored
+        )
+        assert (stored["user_id"], stored["filename"], stored["file_size"]) == ("7", "d.csv", 8)
+        status = await get_interpreter_status(db_handler=database)
+        assert status["total_user_files"] == 1
+        assert {"venv_exists", "package_count", "total_file_size_mb"} <= set(status)
+        past = datetime.now(UTC) - timedelta(hours=1)
+        await database["user_files"].replace_one({"file_id": uploaded["file_id"]}, {**stored, "expires_at": past})
+        assert await cleanup_expired_files(db_handler=database) == 1
+        assert await cleanup_expired_files(db_handler=database) == 0
+        assert not Path(stored["file_path"]).exists()
+        await database["user_files"].delete_many({})
+
+
+async def test_a_database_by_its_uri_has_the_functions_that_applications_call(mongodb: str) -> None:
+    database = DatabaseHandler(f"{mongodb}by-uri")
+    record = {"file_id": "f1", "user_id": 7, "filename": "a.csv", "size": 4, "file_path": "/a.csv", "file_type": "text/csv"}
+    await database.save_user_file(record)
+    (found,) = await database.get_user_files("7")
+    assert (found["file_size"], found["user_id"]) == (4, "7")
+    assert await database.delete_user_file("f1")
+    assert not await database.delete_user_file("f1")
+    assert await database.delete_expired_files() == 0
+    await database.close()
+
+
+def test_every_piece_is_where_and_how_applications_call_it() -> None:
+    def names(function: Callable[..., Any]) -> list[str]:
+        return [name for name, of in inspect.signature(function).parameters.items() if of.kind is not of.KEYWORD_ONLY]
+
+    assert names(bot.embedding.download_attachment) == ["url", "temp_dir", "filename", "max_size_mb"]
+    assert names(bot.embedding.download_attachments_batch) == ["attachments", "temp_dir", "max_size_mb"]
+    assert names(bot.embedding.cleanup_attachment_files) == ["attachments"]
+    assert names(upload_discord_attachment) == ["attachment", "user_id", "db_handler"]
+    assert names(execute_code) == ["code", "user_files", "user_id"]
+    assert names(CleanupScheduler) == ["db_handler"]
+    assert names(create_discord_cleanup_task) == ["bot", "db_handler"]
+    assert "db_handler" in names(get_interpreter_status)
+    assert "db_handler" in names(cleanup_expired_files)
+    assert all(hasattr(bot.embedding, name) for name in bot.embedding.__all__)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ import pytest
 import simcord
 from discord import app_commands
 from discord.ext import commands
-from motor.motor_asyncio import AsyncIOMotorClient
-from pymongo import AsyncMongoClient
 
 from bot.agent.models.scripted import Reply, ScriptedClient
 from bot.embedding import configure, create_discord_cleanup_task, database_of, execute_code, get_interpreter_status
@@ -24,7 +21,7 @@ from kernel_manager.packages.environments import Environment
 from tests.bot.conftest import all_text, said, with_buttons
 from tests.integration.conftest import make_settings
 from tests.integration.support import PATIENCE, until
-from tests.mongo_server import mongo_server
+from tests.mongo_server import database_by, mongo_server
 
 pytestmark = pytest.mark.slow
 
@@ -69,17 +66,6 @@ class HostCog(commands.Cog, name="Chat"):
 def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with mongo_server(tmp_path_factory.mktemp("mongo")) as uri:
         yield uri
-
-
-@asynccontextmanager
-async def database_by(driver: str, uri: str) -> AsyncIterator[Any]:
-    if driver == "pymongo":
-        async with AsyncMongoClient[dict[str, Any]](uri, tz_aware=True) as client:
-            yield client["the-hosts"]
-    else:
-        motor: Any = AsyncIOMotorClient(uri)
-        yield motor["the-hosts"]
-        motor.close()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from pathlib import Path
 
@@ -14,6 +15,19 @@ async def test_a_turn_is_in_the_journal_until_it_is_over(tmp_path: Path) -> None
     async with journal.noting(7, "ada", "s", entries=3, cells=2):
         (left,) = Journal(tmp_path / "turns").left()
         assert (left.channel_id, left.user_id, left.session_id, left.entries, left.cells) == (7, "ada", "s", 3, 2)
+    assert journal.left() == []
+
+
+async def test_one_that_is_given_up_stays_for_the_next_process(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "turns")
+    with pytest.raises(asyncio.CancelledError):
+        async with journal.noting(7, "ada", "s", 0, 0):
+            raise asyncio.CancelledError
+    assert [left.channel_id for left in journal.left()] == [7]
+    journal.strike(7)
+    with pytest.raises(ValueError, match="it failed"):
+        async with journal.noting(7, "ada", "s", 0, 0):
+            raise ValueError("it failed")
     assert journal.left() == []
 
 

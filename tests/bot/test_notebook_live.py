@@ -45,6 +45,7 @@ async def test_the_button_gives_a_notebook_and_a_bundle_that_runs_with_no_cell_d
     offer_package(tmp_path, monkeypatch)
     script = [*(Reply(f"Step {number}.", [code]) for number, code in enumerate(CELLS, 1)), Reply("**South** is ahead.")]
     async with open_stage(script) as stage:
+        stage.env.settle_timeout = 60  # an export starts a kernel
         ada = stage.member()
         thread = await stage.open(ada, "which region is ahead?", attachments=[("sales.csv", CSV)])
         messages = await stage.ended(thread)

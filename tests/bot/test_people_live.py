@@ -63,7 +63,9 @@ class TestSharing:
             await bob.slash(thread, "files delete", file="bobs.csv")
             denied = await bob.slash(thread, "reset")
             assert "only who opened" in told(denied)
+            before = with_buttons(thread.history())
             await ada.slash(thread, "reset")
+            assert "its owner's alone" in told(await bob.click(before, label="Notebook"))
             await bob.send(thread, "!run print(sorted(FILES))")
             assert "['ours.csv']" in all_text(await stage.ended(thread, turns=5))
 
@@ -72,7 +74,10 @@ class TestSharing:
             await ada.send(thread, "!run print(sorted(FILES))")
             text = all_text(await stage.ended(thread, turns=6))
             assert "too late\n```" not in text
-            assert text.count("['ours.csv', 'secret.csv']") == 2
+            assert text.count("'secret.csv']") == 1
+            await ada.slash(thread, "reset")
+            await ada.send(thread, "!run print(sorted(FILES))")
+            assert "['ours.csv', 'secret.csv']" in all_text((await stage.ended(thread, turns=7))[-2:])
 
     async def test_names_each_speaker_and_charges_who_asks(self, open_stage: OpenStage) -> None:
         release = asyncio.Event()
@@ -102,6 +107,16 @@ class TestSharing:
             assert (adas["input_tokens"], adas["output_tokens"]) == (150, 16)
             assert (bobs["input_tokens"], bobs["output_tokens"]) == (57, 6)
             assert bobs["kind"] == f"chat@{stage.guild.id}"
+
+    async def test_a_long_turn_ends_with_a_mention_of_who_asked(self, open_stage: OpenStage) -> None:
+        async with open_stage(None, notify_after=0) as stage:
+            ada, bob = stage.member("ada"), stage.member("bob")
+            await ada.slash(stage.channel, "new")
+            (thread,) = stage.channel.threads
+            await pressed(ada, await ada.slash(thread, "share", everyone=True), "Share this session")
+            await bob.send(thread, "!run 1")
+            await stage.ended(thread)
+            assert thread.history()[-1].content == f"<@{bob.id}> your turn is over."
 
     async def test_is_taken_from_one_and_refused_while_a_turn_runs_and_in_direct_messages(self, open_stage: OpenStage) -> None:
         async with open_stage(None) as stage:

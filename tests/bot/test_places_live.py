@@ -68,6 +68,22 @@ async def test_an_archived_thread_is_reopened_before_it_is_written_to(open_stage
         assert "42" in all_text(await stage.ended(thread, turns=3))
 
 
+async def test_a_thread_that_is_archived_while_a_turn_runs_is_reopened_to_show_its_end(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "!run input('go? ')\nprint('gone')")
+        await until(lambda: "asks: go?" in all_text(thread.history()))
+        stage.env.backend.edit_channel(thread.id, {}, thread_metadata={"archived": True})
+        await stage.env.settle()
+        form = await ada.click(with_buttons(thread.history()), label="Answer")
+        assert form.modal is not None
+        await ada.submit_modal(form, {form.modal["components"][0]["components"][0]["custom_id"]: "yes"})
+        assert "gone" in all_text(await stage.ended(thread))
+        metadata = stage.env.backend.get_channel(thread.id).thread_metadata
+        assert metadata is not None
+        assert not metadata.archived
+
+
 async def test_a_deleted_thread_ends_its_session_which_can_still_be_exported(open_stage: OpenStage) -> None:
     async with open_stage(None) as stage:
         ada = stage.member()

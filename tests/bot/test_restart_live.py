@@ -103,7 +103,7 @@ async def test_who_is_told_to_end_stops_the_turn_says_so_and_knows_the_session_a
             await until(lambda: "\n42\n" in server.text(thread))
 
 
-async def test_without_the_privileged_intent_the_bot_starts_all_the_same_and_says_so(settings: Settings) -> None:
+async def test_what_discord_refuses_is_named_and_only_a_token_that_is_none_ends_the_bot(settings: Settings) -> None:
     async with small_discord() as (server, ada, channel):
         server.gateway.privileged = False
         server.guilds[channel["guild_id"]]["roles"][0]["permissions"] = str(1 << 10 | 1 << 11 | 1 << 16)
@@ -114,3 +114,6 @@ async def test_without_the_privileged_intent_the_bot_starts_all_the_same_and_say
             assert "lacks Attach Files, Create Public Threads, Create Private Threads, Send Messages in Threads: grant" in bot.log
             thread = await server.ask(ada, channel, "!run print(6 * 7)")
             await until(lambda: "\n42\n" in server.text(thread))
+            await server.gateway.break_off(4004)
+            assert await bot.ended() == 2
+            assert "does not accept DISCORD_TOKEN any more" in bot.log

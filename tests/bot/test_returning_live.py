@@ -8,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from bot.client import ThreadbookBot
+from bot.cogs.keeping import Keeping
 from tests.bot.conftest import OpenStage, Stage, all_text, told
 from tests.integration.support import until
 
@@ -67,6 +68,35 @@ async def test_direct_messages_are_caught_up_with_too(open_stage: OpenStage) -> 
             stage.env.backend.create_message(direct.id, ada.id, "!run print(x + 22)")
         await back(stage)
         assert "\n42\n" in all_text(await stage.ended(direct, turns=2))
+
+
+async def test_mentions_in_channels_are_found_too_once_each(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada, bob = stage.member("ada"), stage.member("bob")
+        await stage.open(ada, "!run 1")
+        assert isinstance(stage.env.bot, ThreadbookBot)
+        keeping = stage.env.bot.get_cog("Threadbook keeping")
+        assert isinstance(keeping, Keeping)
+        await keeping.returning.note_alive()
+        before = {thread.id for thread in stage.channel.threads}
+        with away(stage):
+            late = stage.env.backend.create_message(stage.channel.id, ada.id, f"{stage.mention} !run print('late')")
+            stage.env.backend.create_message(stage.channel.id, bob.id, "not for the bot")
+            await stage.env.advance_time(10 * 60)
+            stage.env.backend.create_message(stage.channel.id, ada.id, f"{stage.mention} !run print('fresh')")
+        await back(stage)
+        await until(lambda: len(stage.channel.threads) == len(before) + 1)
+        (thread,) = (thread for thread in stage.channel.threads if thread.id not in before)
+        assert "fresh" in all_text(await stage.ended(thread))
+        await back(stage)
+        await stage.env.settle()
+        offers = [message for message in stage.channel.history() if message.content == "I was away when this came."]
+        assert [message.reference.message_id for message in offers if message.reference] == [late.id]
+        assert "only who wrote" in told(await bob.click(offers[0], label="Answer it now"))
+        await ada.click(offers[0], label="Answer it now")
+        (answered,) = (thread for thread in stage.channel.threads if thread.id == late.id)
+        assert "late" in all_text(await stage.ended(answered))
+        assert len(stage.channel.threads) == len(before) + 2
 
 
 async def test_threads_that_were_deleted_meanwhile_end_their_sessions(open_stage: OpenStage) -> None:

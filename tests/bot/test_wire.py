@@ -189,3 +189,17 @@ async def test_every_shard_is_served(open_wire: OpenWire) -> None:
             thread = await wire.discord.ask(wire.user, channel, "!run print(6 * 7)")
             await wire.ended(thread)
             assert "\n42\n" in wire.discord.text(thread)
+
+
+async def test_what_discord_did_not_take_before_the_end_is_left_for_the_next_process(
+    open_wire: OpenWire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bot.service._PATIENCE_S", 0.2)
+    async with open_wire() as wire:
+        thread = await wire.discord.ask(wire.user, wire.channel, "!run print('begun', flush=True)\nwhile True: pass")
+        await until(lambda: wire.discord.text(thread).count("begun") == 2 or "\nbegun\n" in wire.discord.text(thread))
+        wire.discord.fail("PATCH", r"/channels/\d+/messages/\d+", 503, times=1_000)
+        await wire.service.aclose()
+        (left,) = wire.service.journal.left()
+        assert left.channel_id == int(thread["id"])
+        wire.service.journal.strike(left.channel_id)

@@ -123,6 +123,24 @@ def test_memory_that_shows_in_no_process_is_bounded_all_the_same(attacker: Attac
     assert max(map(int, printed(result).split()), default=0) <= 256
 
 
+def test_a_flood_of_locks_is_ended(attacker: Attacker) -> None:
+    """Linux keeps them in memory of its own; a control group counts that, too."""
+    code = """
+    import fcntl
+    print('begun', flush=True)
+    for number in range(200):
+        file = os.open(f'/tmp/{number}', os.O_RDWR | os.O_CREAT)
+        for at in range(1000): fcntl.lockf(file, fcntl.LOCK_EX, 1, 2 * at)
+    time.sleep(3)
+    """
+    result = attacker.run(code, timeout=20)
+    if attacker.service.mode == ROOT:
+        assert result["status"] in ("ok", "died", "timeout"), result["cause"]  # within the limit, or ended at it
+    else:
+        assert (result["status"], "memory" in result["cause"]) == ("died", True)
+    assert attacker.sees("1 + 1") == 2
+
+
 # Each may end its own kernel, for a reason that is told.
 _FATAL: list[Any] = [
     pytest.param("os.kill(os.getpid(), signal.SIGKILL)", "SIGKILL", id="SIGKILL to itself"),

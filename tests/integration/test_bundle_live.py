@@ -94,7 +94,7 @@ print(type(found).__name__, getattr(found, 'shape', None) or getattr(found, 'siz
 
 @pytest.mark.slow
 async def test_a_bundle_opens_files_of_many_kinds_with_the_loaders_that_it_has(
-    interpreter: Interpreter, session: Session, kernel_python: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    interpreter: Interpreter, session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
@@ -117,7 +117,8 @@ async def test_a_bundle_opens_files_of_many_kinds_with_the_loaders_that_it_has(
     made = await export_session(interpreter, session, ExportOptions(bundle=True))
     unpacked_to = unpacked(made.content, tmp_path / "bundle")
     nb = read_valid(next(unpacked_to.glob("*.ipynb")).read_bytes())
-    ran = await run_elsewhere(nb, unpacked_to, kernel_python, monkeypatch)
+    python = environment_of(unpacked_to / "requirements.txt", tmp_path / "venv")
+    ran = await run_elsewhere(nb, unpacked_to, python, monkeypatch)
     assert len(code_cells(ran)) == 10
     await assert_nothing_differs(nb, ran, session)
     loaders = {path.stem for path in (unpacked_to / "threadbook_load_file" / "loaders").iterdir()}

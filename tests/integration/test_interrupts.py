@@ -82,6 +82,16 @@ async def test_an_interrupt_that_a_callback_swallows_ends_the_cell(session: Sess
     assert (result.status, result.state_lost) == ("interrupted", False)
 
 
+async def test_the_traceback_ends_where_the_code_was_interrupted(session: Session) -> None:
+    result = await session.execute("import time\ntime.sleep(1000)", timeout=0.3)
+    (error,) = result.outputs
+    text = "".join(error["traceback"])
+    assert "time" in text
+    assert "interrupts.py" not in text
+    code = "try:\n    time.sleep(1000)\nexcept KeyboardInterrupt:\n    print('caught')"
+    assert (await session.execute(code, timeout=0.3)).outputs[0]["text"] == "caught\n"
+
+
 async def test_an_asynchronous_cell_that_waits_says_that_it_was_interrupted(session: Session) -> None:
     code = "import asyncio, os, signal\nasyncio.get_running_loop().call_later(.1, os.kill, os.getpid(), signal.SIGINT)\n"
     result = await session.execute(f"{code}await asyncio.sleep(1000)", timeout=PATIENCE)

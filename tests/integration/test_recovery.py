@@ -6,6 +6,7 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 
 import pytest
 
@@ -118,3 +119,25 @@ async def test_the_record_of_a_kernel_that_cannot_be_read_is_as_good_as_none(ses
 async def test_a_note_that_cannot_be_read_is_as_good_as_none(session: Session) -> None:
     (session.folder / "lock").write_text('{"pid": "x", "cell": {"strange": 1}}')
     assert value(await session.execute("1")) == "1"
+
+
+async def test_a_kernel_that_may_more_than_the_settings_allow_now_is_replaced_and_the_loss_is_said(settings: Settings) -> None:
+    """The operator shut the network, or the jail: what began before must not go on outside."""
+    names = "import socket\n[name for _, name in socket.if_nameindex()]"
+    async with open_interpreter(settings.model_copy(update={"kernel_network": True})) as interpreter:
+        session = await interpreter.session("changed")
+        await session.execute("x = 1")
+        assert value(await session.execute(names)) == str([name for _, name in socket.if_nameindex()])
+        pid = await kernel_pid(session)
+    async with open_interpreter(settings) as interpreter:
+        session = await interpreter.session("changed")
+        result = await session.execute(names)
+        assert (value(result), result.state_lost) == ("['lo']", True)
+        assert result.cause is not None
+        assert "KERNEL_NETWORK" in result.cause
+        assert not lives(pid)
+        await session.execute("x = 2")
+    async with open_interpreter(settings.model_copy(update={"kernel_network": True})) as interpreter:
+        session = await interpreter.session("changed")
+        assert value(await session.execute("x")) == "2"  # what may less than is allowed stays
+        await session.stop()

@@ -47,9 +47,6 @@ async def test_only_chosen_files_are_there_whoever_they_belong_to(interpreter: I
     assert not any("secret" in name for name in names)
     assert any("ours.csv" in name for name in names)
 
-    await session.unselect_files()
-    assert printed(await session.execute(LOOK)) == "['ours.csv', 'secret.csv'] ['ours.csv', 'secret.csv']\n"
-
 
 async def test_a_file_that_its_owner_removed_is_let_go_by_the_next_clean_up(interpreter: Interpreter, session: Session) -> None:
     theirs = await given(interpreter, f"{session.user_id}-guest", "theirs.csv")
@@ -59,8 +56,6 @@ async def test_a_file_that_its_owner_removed_is_let_go_by_the_next_clean_up(inte
     assert copy.exists()
     await interpreter.cleanup()
     assert not copy.exists()
-    await session.unselect_files()
-    assert not (session.folder / "files").exists()
 
 
 async def test_what_code_wrote_can_be_kept_by_somebody_else(interpreter: Interpreter, session: Session) -> None:

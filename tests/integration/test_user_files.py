@@ -150,5 +150,5 @@ async def test_the_status_tells_of_environment_sessions_files_and_disk(own_setti
     assert status["package_count"] > 10
     assert status["sessions_by_state"] == {"idle": 1}
     assert status["disk_free_mb"] > 0
-    assert status["sandbox"] == "auto"
+    assert (status["sandbox"], status["kernel_network"]) == ("auto", "off")
     assert status["database"] == f"sqlite:///{settings.data_dir}/threadbook.sqlite3"

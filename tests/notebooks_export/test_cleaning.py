@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from notebooks_export import to_notebook
-from notebooks_export.cleaning import superseded
+from notebooks_export.cleaning import superseded, without_effect
 from tests.notebooks_export.making import cell, printed, session, shown
 
 
@@ -16,6 +16,15 @@ def test_a_failure_that_a_later_attempt_made_good_is_superseded() -> None:
         cell(3, "total = sum(values)\nprint(total)"),
     ]
     assert superseded(cells) == ids(1, 2)
+
+
+def test_what_was_no_python_had_no_effect() -> None:
+    errors: list[dict[str, object]] = [
+        {"output_type": "error", "ename": name, "evalue": "", "traceback": []} for name in ("SyntaxError", "NameError")
+    ]
+    assert without_effect(
+        [cell(1, "f(", errors[0], status="error"), cell(2, "x", errors[1], status="error"), cell(3, "f()")]
+    ) == ids(1)
 
 
 def test_a_failure_without_a_later_attempt_stays() -> None:

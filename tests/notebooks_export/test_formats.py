@@ -42,6 +42,9 @@ HOSTILE = [
     '<object data="x.swf"></object><embed src="x">',
     "</main></body><script>alert(1)</script>",
     '<img src="data:image/svg+xml;base64,PHN2Zz4=">',
+    '<a href="java&#115;cript:alert(1)">x</a>',
+    '<a href="javascript&colon;alert(1)">x</a>',
+    "<style>b { background: u\\72l(https://example.org/x) }</style><b>x</b>",
 ]
 
 

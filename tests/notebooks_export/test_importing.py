@@ -115,6 +115,7 @@ def test_hostile_outputs_are_made_harmless(html: str) -> None:
     (taken,) = found.cells
     assert set(taken.outputs[0]["data"]) == {"text/html", "text/plain"}
     Page(taken.outputs[0]["data"]["text/html"]).assert_harmless()
+    assert "<style" not in taken.outputs[0]["data"]["text/html"]
     assert "application/javascript" not in json.dumps(taken.outputs)
     assert "active outputs" in found.notes[0]
     for output in taken.outputs[1:]:

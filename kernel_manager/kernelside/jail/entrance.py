@@ -60,8 +60,8 @@ def enter(plan: Plan) -> None:
     6. no_new_privs, then the filter, which needs it and denies most of the above.
     """
     plan.build.run()
-    quotas = [plan.build.descriptor(Slot.QUOTAS)] if "mount" in plan.policy.namespaces else []
-    descriptors.close_all_but([*plan.init_keeps, *plan.kernel_keeps, *quotas])
+    opened = [*plan.build.opened(Slot.QUOTAS), *plan.build.opened(Slot.LOCKS)]
+    descriptors.close_all_but([*plan.init_keeps, *plan.kernel_keeps, *opened])
     plan.give_up.take(Slot.QUOTAS, plan.build)
     plan.give_up.run()
     if plan.policy.network:
@@ -163,7 +163,7 @@ def start_kernel(plan: Plan) -> Kernel:
         descriptors.close_all_but([*plan.kernel_keeps, inner])
         _become_kernel(plan.policy)
         return Kernel(0, inner)
-    descriptors.close_all_but([*plan.init_keeps, outer])
+    descriptors.close_all_but([*plan.init_keeps, *plan.build.opened(Slot.LOCKS), outer])
     if plan.group is not None:
         plan.group.add(pid)
     with suppress(BrokenPipeError):  # the kernel is dead already; who waits for it will know

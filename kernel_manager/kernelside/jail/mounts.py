@@ -32,6 +32,7 @@ _STAGES: Final = ("/sys", "/mnt", "/media", "/srv", "/opt")
 _OLD: Final = "/.old"
 _EMPTY: Final = "/var/empty"
 _ROOT_OPTIONS: Final = "size=4m,nr_inodes=4096,mode=755"
+_LOCKS: Final = "/proc/locks"  # opened for init before it is covered
 _ENDLESS: Final = 1 << 62
 _NOBODY: Final = "nobody:x:65534:65534:nobody:/:/bin/false\n"
 _DEVICE_LINKS: Final = {"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
@@ -110,6 +111,9 @@ class _Builder:
         self.folder(posixpath.dirname(path))
         self.steps += write_file(f"file {path}", self.root + path, text, mode=0o644)
 
+    def open(self, path: str, into: Slot) -> None:
+        self._add(f"open {path}", "openat", AT_FDCWD, os.fsencode(path), os.O_RDONLY | os.O_CLOEXEC, into=into)
+
     def zeros(self, path: str) -> None:
         """A file that reads as zeros for longer than anybody reads, and takes no space."""
         self.file(path)
@@ -176,7 +180,7 @@ def common(policy: JailPolicy) -> Common:
     _temporary(builder, policy)
     _shared(builder, policy)
     _devices(builder, policy)
-    _proc(builder, "network" in policy.clone_namespaces)
+    _proc(builder, policy)
     return Common((*_open_stage(), *builder.steps), builder.folders)
 
 
@@ -249,11 +253,13 @@ def _devices(builder: _Builder, policy: JailPolicy) -> None:
         builder.link(f"/dev/{name}", text)
 
 
-def _proc(builder: _Builder, own_network: bool) -> None:
+def _proc(builder: _Builder, policy: JailPolicy) -> None:
     """The jail's own processes, and of the machine only what programs read about it."""
     builder.new("proc", "/proc", _MS_NODEV | _MS_NOEXEC)
     builder.steps += open_quotas(f"{builder.root}/proc")
-    if own_network:
+    if not policy.memory_counted and os.path.exists(_LOCKS):
+        builder.open(f"{builder.root}{_LOCKS}", Slot.LOCKS)
+    if "network" in policy.clone_namespaces:
         builder.steps += bound_buffers(f"{builder.root}/proc")
     builder.show(f"{builder.root}/proc/sys", "/proc/sys", _READ_ONLY | _NO_DEVICES | _NO_EXECUTION)
     for entry in covered_proc_entries():

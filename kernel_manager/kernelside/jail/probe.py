@@ -55,6 +55,10 @@ _ADVICE: Final = {
     "task limit": _NO_CGROUP,
     "processor limit": _NO_CGROUP,
 }
+_SHARED_NETWORK: Final = (
+    "KERNEL_NETWORK is on: code reaches whatever this machine reaches, its own services and its local network included; "
+    "set it to off, or put a firewall around the service"
+)
 _FEW_TASKS: Final = 8
 _NAMESPACE_OF: Final = {f"{name} namespace": name for name in namespaces.CLONE_FLAGS}
 
@@ -246,6 +250,8 @@ def _isolation(policy: JailPolicy, report: dict[str, Any]) -> list[Protection]:
         _protection(f"{name} namespace", bool(report.get(f"{name} namespace")), "namespace")
         for name in sorted(_NAMESPACE_OF.values())
     ]
+    if policy.network:
+        found = [replace(item, advice=_SHARED_NETWORK) if item.name == "network namespace" else item for item in found]
     means = "host user given up" if policy.privileged else "the service's own user"
     unprivileged = policy.host_uid != 0 and bool(report.get("unprivileged user"))
     found.append(_protection("unprivileged user", unprivileged, means))

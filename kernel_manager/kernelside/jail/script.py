@@ -29,6 +29,7 @@ class Slot(IntEnum):
     CONTROL = 1
     TREE = 2
     QUOTAS = 3
+    LOCKS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,10 @@ class Script:
     def descriptor(self, slot: Slot) -> int:
         """What the step with ``into=slot`` opened."""
         return self._descriptors[slot]
+
+    def opened(self, slot: Slot) -> list[int]:
+        """The same as a list, which is empty if no step was there to open it."""
+        return [number for number in (self._descriptors[slot],) if number != _NOWHERE]
 
     def take(self, slot: Slot, other: Script) -> None:
         """Go on with what *other* opened."""

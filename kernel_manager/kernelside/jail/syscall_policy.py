@@ -100,6 +100,7 @@ ALLOWED: Final = {
 
 _CLONE_NAMESPACES: Final = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 _CLONE_PARENT: Final = 0x00008000
+_CLONE_FILES, _CLONE_THREAD = 0x00000400, 0x00010000
 
 _AF_UNIX, _AF_INET, _AF_INET6, _AF_NETLINK = 1, 2, 10, 16
 _NETLINK_ROUTE: Final = 0
@@ -112,6 +113,7 @@ _SETUID_OR_SETGID: Final = 0o6000
 _S_IFMT, _S_IFCHR, _S_IFBLK = 0o170000, 0o020000, 0o060000
 
 _F_SETLEASE, _F_NOTIFY, _F_SETDELEG = 1024, 1026, 1040
+_F_OFD_SETLK, _F_OFD_SETLKW = 37, 38
 
 _IOCTL_TYPE, _TERMINAL, _SOCKET = 0xFF00, 0x5400, 0x8900
 _TIOCSTI, _TIOCLINUX, _TIOCSETD, _TIOCCONS = 0x5412, 0x541C, 0x5423, 0x541D
@@ -234,7 +236,13 @@ _NEVER: Final = only_if()
 
 # Memory that no process shows, in place of the rules above: where only a supervisor adds up what processes show, it must not be
 # had. Shared memory without a file stays when nobody has it mapped in; a buffer of a socket may be as large as the host allows.
+# Locks are counted by the process that holds them: not those of an open file, or of who shares its files and has ended.
 UNCOUNTED: Final[dict[str, Condition]] = {
+    "clone": unless(
+        (has_any_bit(0, _CLONE_NAMESPACES | _CLONE_PARENT),),
+        (has_any_bit(0, _CLONE_FILES), is_one_of(0, 0, mask=_CLONE_THREAD)),
+    ),
+    "fcntl": unless((is_one_of(1, _F_SETLEASE, _F_NOTIFY, _F_SETDELEG, _F_OFD_SETLK, _F_OFD_SETLKW),)),
     "memfd_create": _NEVER,
     "mmap": unless(
         (has_any_bit(3, _MAP_HUGETLB),),

@@ -72,7 +72,7 @@ class TestAFileOfText:
             path.write_text("1,2,3\n" * 5_000)
             shown_text = await text_of_file(path, "text/csv" if name == "a.csv" else "application/octet-stream", 8_000)
             assert shown_text is not None
-            assert (len(shown_text) < 2_200) is (name != "a.md"), name
+            assert (len(shown_text) < 1_400) is (name != "a.md"), name
             assert "30,000 bytes in all" in shown_text
 
     async def test_that_was_removed_meanwhile_is_said_to_be_gone(self, tmp_path: Path) -> None:

@@ -159,6 +159,32 @@ class TestATraceback:
         assert "[19 frames of libraries left out]" in text
         assert text.endswith("KeyError: 'x'")
 
+    @pytest.mark.parametrize(
+        ("path", "shown"),
+        [
+            (
+                "/root/.local/share/threadbook/environments/g-1/lib/python3.11/site-packages/pandas/core/frame.py:5, in f()",
+                "pandas/core/frame.py:5, in f()",
+            ),
+            ("/packages/site-packages/sympy/core.py:5, in f()", "sympy/core.py:5, in f()"),
+            ("/usr/lib/python3.13/json/decoder.py:5, in f()", "json/decoder.py:5, in f()"),
+            ("/workspace/own.py:5, in f()", "/workspace/own.py:5, in f()"),
+        ],
+    )
+    def test_names_libraries_and_not_where_they_lie(self, path: str, shown: str) -> None:
+        text = relevant(
+            ["-" * 75, self.HEAD, self.OWN, f"File {path}\n---> 5 raise KeyError(key)\n", "KeyError: 'x'"], "KeyError", "'x'"
+        )
+        assert f"File {shown}" in text.splitlines()
+        assert "Traceback (most recent" not in text, "the last line says it all"
+
+    def test_counts_modules_in_the_working_folder_among_the_own_frames(self) -> None:
+        module = "File /workspace/own.py:5, in f()\n---> 5     g()\n"
+        blocks = [self.HEAD, self.OWN, module, self.LIBRARY, self.LIBRARY, "KeyError: 'x'"]
+        text = relevant(blocks, "KeyError", "'x'")
+        assert "own.py:5" in text
+        assert "[1 frame of libraries left out]" in text
+
     def test_keeps_both_of_a_chain(self) -> None:
         again = "During handling of the above exception, another exception occurred:"
         text = relevant([self.HEAD, self.OWN, "KeyError: 'x'", again, self.HEAD, self.OWN, "ValueError: y"], "ValueError", "y")

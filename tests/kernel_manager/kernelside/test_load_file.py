@@ -904,6 +904,17 @@ def test_the_table_of_files_lists_what_was_handed_in_the_newest_first(kernel: Ke
     assert kernel.value("'b.pdf' in repr(FILES) and 'b.pdf' in FILES._repr_html_()", setup) is True
 
 
+def test_the_list_of_files_shows_their_type_size_and_id_on_one_line_however_long_a_name_is(kernel: Kernel) -> None:
+    file_id = kernel.put("é" * 200 + ".csv", "a,b\n")
+    setup = f"from kernelside.file_index import FilesTable; FILES = FilesTable({str(kernel.files)!r})"
+
+    shown = kernel.value("repr(FILES)", setup).splitlines()
+
+    assert shown[0].split() == ["filename", "type", "size", "file_id"]
+    assert shown[1].startswith("é" * 36 + "…")
+    assert shown[1].endswith(f"é.csv  a delimited table     4  {file_id}")
+
+
 def test_further_fields_of_the_index_are_shown_and_missing_ones_are_not_missed(kernel: Kernel) -> None:
     kernel.files.mkdir()
     (kernel.files / "x").write_text("a")
@@ -921,7 +932,7 @@ def test_further_fields_of_the_index_are_shown_and_missing_ones_are_not_missed(k
     (kernel.files / "index.json").write_text(json.dumps({"files": files}))
     setup = f"from kernelside.file_index import FilesTable; frame = FilesTable({str(kernel.files)!r}).list_files()"
 
-    assert kernel.value("list(frame.columns)", setup)[-2:] == ["expires_at", "kind"]
+    assert kernel.value("list(frame.columns)", setup)[-3:] == ["expires_at", "kind", "file_id"]
     assert kernel.value("[str(frame['expires_at'][0]), frame['kind'].tolist()]", setup) == [
         "2026-11-22 10:00:00+00:00",
         ["written", ""],

@@ -34,6 +34,31 @@ def test_what_cannot_be_read_is_a_session_without_a_kernel(tmp_path: Path, conte
     assert KernelRecord.read(tmp_path / "missing") == KernelRecord()
 
 
+_CHANGES = [
+    (("auto", False), ("auto", False), False),
+    (("auto", False), ("none", True), False),
+    (("strict", True), ("auto", True), False),
+    (("auto", True), ("auto", False), True),
+    (("none", False), ("auto", False), True),
+    (("auto", False), ("strict", False), True),
+    (("odd", False), ("auto", False), True),
+]
+
+
+@pytest.mark.parametrize(("own", "wanted", "expected"), _CHANGES)
+def test_settings_that_allow_less_are_told_from_those_that_allow_more(
+    own: tuple[str, bool], wanted: tuple[str, bool], expected: bool
+) -> None:
+    assert KernelRecord("a", sandbox=own[0], network=own[1]).allows_more_than(*wanted) is expected
+
+
+def test_a_kernel_whose_record_does_not_tell_is_thought_to_be_free(tmp_path: Path) -> None:
+    path = tmp_path / "kernel.json"
+    path.write_text('{"kernel_id": "a", "generation": "g", "started_at": 1, "used": true, "lost_cause": null}')
+    assert KernelRecord.read(path).kernel_id == "a"
+    assert KernelRecord.read(path).allows_more_than("auto", False)
+
+
 def test_a_record_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="cannot write"):
         RECORD.write(tmp_path / "missing" / "kernel.json")

@@ -297,6 +297,10 @@ def test_a_connection_holds_little(builder: Builder) -> None:
 
 _UNCOUNTED = [
     pytest.param("os.memfd_create('x')", id="a file without a name"),
+    pytest.param(
+        "fcntl.fcntl(os.open('/tmp/x', os.O_RDWR | os.O_CREAT), 37, struct.pack('hhqqi', 1, 0, 0, 1, 0))", id="OFD locks"
+    ),
+    pytest.param("quiet_clone()", id="a process that shares its files"),
     pytest.param("mmap.mmap(-1, 4096)", id="shared memory without a file"),
     pytest.param("mmap.mmap(-1, 4096, mmap.MAP_ANONYMOUS | 3)", id="the same, validated"),
     pytest.param("socket.socket().setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 22)", id="a larger buffer to send"),
@@ -306,7 +310,15 @@ _UNCOUNTED = [
 
 @pytest.mark.parametrize("call", _UNCOUNTED)
 def test_memory_that_no_process_shows_is_denied_where_only_the_supervisor_counts(builder: Builder, call: str) -> None:
-    source = f"import mmap\nsay(attempt(lambda: {call}) == 'EPERM')"
+    source = f"""
+    import fcntl, mmap
+    def quiet_clone():
+        pid = syscall('clone', 0x400 | signal.SIGCHLD, 0, 0, 0, 0)
+        if pid == 0: os._exit(0)
+        if pid < 0: raise OSError(-pid, '')
+        os.waitpid(pid, 0)
+    say(attempt(lambda: {call}) == 'EPERM')
+    """
     assert [builder.run(source, memory_counted=counted).said for counted in (True, False)] == [[False], [True]]
 
 
@@ -333,3 +345,22 @@ def test_the_supervisor_counts_the_tables_of_pages(builder: Builder) -> None:
     """
     outcome = builder.run(source, supervise=True, limits={"memory": 64 * MIB, "data": None}, memory_counted=False)
     assert (outcome.exit_code, outcome.report.get("excess")) == (-9, "memory")
+
+
+def test_the_supervisor_sees_the_locks_of_its_own_jail(builder: Builder) -> None:
+    """More than it takes: the next one lives beside it."""
+    source = """
+    import fcntl
+    for number in range(20):
+        file = os.open(f'/tmp/{number}', os.O_RDWR | os.O_CREAT)
+        for at in range(HELD): fcntl.lockf(file, fcntl.LOCK_EX, 1, 2 * at)
+    say('locked')
+    input()
+    """
+    many = builder.start(source.replace("HELD", "300"), supervise=True, memory_counted=False)
+    assert many.line() == ["locked"]
+    brief = source.replace("HELD", "5").replace("input()", "time.sleep(0.1)")
+    few = builder.run(brief, supervise=True, memory_counted=False)
+    assert (few.exit_code, few.report["locked"]) == (0, False)
+    many.tell()
+    assert many.finish().report["locked"] is True

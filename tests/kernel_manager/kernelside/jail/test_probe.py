@@ -72,6 +72,16 @@ def test_each_missing_protection_comes_with_advice(builder: Builder) -> None:
         assert (bool(advice), means == "none") == (not holds, not holds)
 
 
+def test_a_network_that_was_opened_on_purpose_is_called_so(builder: Builder) -> None:
+    wrap = """
+    real = jail.JailPolicy
+    jail.JailPolicy = lambda *ids, **more: real(*ids, **more, network=True)
+    """
+    answer = probe(builder, wrap)
+    assert answer["protections"]["network namespace"][0] is False
+    assert "KERNEL_NETWORK is on" in answer["protections"]["network namespace"][2]
+
+
 def test_without_groups_the_supervisor_counts(builder: Builder) -> None:
     answer = probe(builder, "cgroup.find = dict")
     assert answer["protections"]["memory limit"][:2] == [True, "supervisor"]

@@ -95,7 +95,7 @@ def _be_init(plan: Any, report: int, request: dict[str, Any], started: float) ->
         if kernel.pid == 0:
             _be_kernel(kernel, request)
         _send(report, {"kernel": kernel.pid, "milliseconds": (time.perf_counter() - started) * 1000})
-        excess = None
+        excess, locked = None, False
         while True:
             found, value = os.waitpid(-1, os.WNOHANG if request["supervise"] else 0)
             if found == kernel.pid:
@@ -105,8 +105,9 @@ def _be_init(plan: Any, report: int, request: dict[str, Any], started: float) ->
                 excess = excess or supervisor.excess(supervisor.measure(plan.policy.limits.memory), plan.policy.limits)
                 if excess:
                     os.kill(kernel.pid, signal.SIGKILL)
+                locked = locked or any(map(supervisor.has_too_many_locks, plan.build.opened(module("script").Slot.LOCKS)))
                 select.select([], [], [], 0.02)
-        _send(report, {"exit_code": status, "excess": excess})
+        _send(report, {"exit_code": status, "excess": excess, "locked": locked})
     except BaseException as exc:  # noqa: BLE001  (nothing may return into the zygote's code)
         _send(report, {"failed": str(exc)})
         traceback.print_exc()
