@@ -58,6 +58,8 @@ class TurnRendering:
     def __init__(self, file_limit: int, planned: int = 0) -> None:
         self._planned = planned
         self._parts: list[str | Files] = []
+        self._over: list[Post] = []
+        self._put = 0
         self._text = ""
         self._cell: RunningCell | None = None
         self._outbox = Outbox(file_limit)
@@ -216,13 +218,16 @@ class TurnRendering:
 
     def posts(self) -> list[Post]:
         """Return the messages of the turn as they should be now, the oldest first."""
-        posts = posts_of([*self._parts, *self._current()])
+        # what is over does not change: only what came since is put together anew
+        self._over = posts_of(self._parts[self._put :], self._over)
+        self._put = len(self._parts)
+        posts = posts_of(self._current(), self._over)
         last = posts[-1]
         assert isinstance(last, Panel)
         return [*posts[:-1], replace(last, buttons=self._buttons())]
 
     def _current(self) -> list[str]:
-        parts = [head(harmless(self._text), _ANSWER_SHOWN)] if self._text.strip() else []
+        parts = [head(harmless(self._text[:_ANSWER_SHOWN]), _ANSWER_SHOWN)] if self._text.strip() else []
         if self._cell is not None:
             cell = self._cell
             parts.append("\n".join([f"▶️ Cell {cell.number} · {cell.state}", *cell.answers[-_NAMED:], *cell.shown]))
