@@ -62,15 +62,14 @@ async def test_a_turn_that_a_kill_interrupted_is_told_and_shown_whole_by_the_nex
         async with bot_process(server, settings, METRICS_PORT=str(port), LOG_FORMAT="json") as bot:
             await until(lambda: "restarted in the middle of this turn" in server.text(thread))
             let_go(settings)
-            await until(lambda: "\n42\n" in server.text(thread))
+            await until(lambda: server.text(thread).count("-# done") == 2)
+            await until(lambda: not list((settings.data_dir / "bot" / "turns").iterdir()))
             text = server.text(thread)
             assert text.count("begun") == 2  # what Ada wrote, and what it printed
             assert text.index("and ended\n") < text.index("\n42\n")
-            assert text.count("-# done") == 2
             assert "ask again for what is missing" in text
             assert server.figures(thread) == ["figure-1.png", "go", "made.txt"]
             assert all("Stop" not in labels(message) for message in server.messages[thread["id"]])
-            assert list((settings.data_dir / "bot" / "turns").iterdir()) == []
             async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/metrics") as response:
                 counted = await response.text()
             assert 'threadbook_turns_total{status="failed"} 1.0' in counted
