@@ -12,7 +12,7 @@ from bot.cogs.gated import Gated
 from bot.cogs.places import asker_of, found_place, own_place_of
 from bot.conversation import NO_MODEL, Incoming
 from bot.incoming import known
-from bot.markdown import harmless, head
+from bot.markdown import harmless, head, verbatim
 from bot.message_code import code_blocks
 from bot.opening_threads import adopted, new_thread, title_of
 from bot.places import Place
@@ -70,7 +70,7 @@ class Running(Gated, name="Threadbook running"):
         place, channel = await self._here(interaction, shown)
         conversation = self._service.conversation(place, channel)
         if shown:
-            text = head(f"**{harmless(interaction.user.display_name)}**: {harmless(shown)}", MESSAGE_LIMIT)
+            text = head(f"**{verbatim(interaction.user.display_name, 80)}**: {harmless(shown)}", MESSAGE_LIMIT)
             await channel.send(text, allowed_mentions=discord.AllowedMentions.none())
         if not conversation.add(incoming):
             raise UsageError("too much is queued here; wait for the turn that runs, or stop it")

@@ -86,6 +86,7 @@ class Share(Gated, name="Threadbook sharing"):
         else:
             place = await self._service.places.update(place, lambda now: _with_member(now, int(who)))
         await self._service.session_of(place)  # from now on it sees the files of this thread alone
+        await _invite(interaction.channel, who)
         if isinstance(interaction.channel, discord.abc.Messageable):
             text = f"<@{place.owner_id}> shares this session with {_who(place)}. Just write; who asks is charged."
             await interaction.channel.send(text, allowed_mentions=discord.AllowedMentions.none())
@@ -113,6 +114,15 @@ def shared_with(place: Place) -> str:
 
 def _who(place: Place) -> str:
     return "everybody here" if place.everyone else ", ".join(f"<@{member}>" for member in place.members)
+
+
+async def _invite(channel: object, who: str) -> None:
+    """A private thread is seen only by those who are in it."""
+    if isinstance(channel, discord.Thread) and channel.is_private() and who != _EVERYONE:
+        try:
+            await channel.add_user(discord.Object(int(who)))
+        except discord.HTTPException as exc:
+            raise UsageError("they may run here now, but I could not add them to this thread: do that yourself") from exc
 
 
 def _with_member(place: Place, member: int) -> Place:

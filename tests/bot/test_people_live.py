@@ -118,6 +118,15 @@ class TestSharing:
             await stage.ended(thread)
             await stage.shown(thread, f"<@{bob.id}> your turn is over.")
 
+    async def test_of_a_private_thread_invites_who_is_let_in(self, open_stage: OpenStage) -> None:
+        async with open_stage(None) as stage:
+            ada, bob = stage.member("ada"), stage.member("bob")
+            await ada.slash(stage.channel, "new", private=True)
+            (thread,) = stage.channel.threads
+            assert bob.id not in stage.env.backend.get_channel(thread.id).thread_members
+            await pressed(ada, await ada.slash(thread, "share", member=bob), "Share this session")
+            assert bob.id in stage.env.backend.get_channel(thread.id).thread_members
+
     async def test_what_waits_of_who_was_shown_out_does_not_run(self, open_stage: OpenStage) -> None:
         async with open_stage(None) as stage:
             ada, bob = stage.member("ada"), stage.member("bob")
