@@ -37,7 +37,7 @@ class Running(Gated, name="Threadbook running"):
                 await answer(interaction, "A new session begins here. `/sessions` has the one before.")
                 return
             thread = await new_thread(interaction.channel, interaction.user, name=name, private=private)
-            await adopted(self._service, thread, interaction.user.id)
+            await adopted(self._service, thread, interaction.user.id, interaction.id)
             await answer(interaction, f"Your session: {thread.mention}")
 
     @app_commands.command(name="ask", description="Ask the model, and hand it a file if you like")
@@ -84,10 +84,10 @@ class Running(Gated, name="Threadbook running"):
             if not place.may_run(interaction.user.id):
                 raise UsageError("this session is somebody else's: use /new to have your own")
         elif isinstance(channel, discord.Thread):
-            place = await adopted(self._service, channel, interaction.user.id)
+            place = await adopted(self._service, channel, interaction.user.id, interaction.id)
         else:
             channel = await new_thread(channel, interaction.user, name=title_of(title))
-            place = await adopted(self._service, channel, interaction.user.id)
+            place = await adopted(self._service, channel, interaction.user.id, interaction.id)
         if not isinstance(channel, discord.abc.Messageable):
             raise UsageError("nothing can run in this channel")
         return place, channel

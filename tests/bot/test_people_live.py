@@ -153,6 +153,9 @@ class TestSharing:
             await pressed(ada, asked, "Share this session")
             assert (await place_of(stage, thread.id)).members == (bob.id,)
             assert "not shared with them" in told(await ada.slash(thread, "unshare", member=ada))
+            wider = await ada.slash(thread, "share", everyone=True)
+            assert "**Everybody** who can write here" in told(wider)
+            assert not (await place_of(stage, thread.id)).everyone
             assert "Only you may" in told(await ada.slash(thread, "unshare", member=bob))
             await ada.send_dm("!run 1")
             await stage.ended(ada.user.dm_channel)
