@@ -163,6 +163,13 @@ class Conversation:
             self.service.apart(self._turn.stop)
         return self.busy
 
+    async def end(self) -> None:
+        """Stop for the end of this process: what the next one cannot find, because it was no message, is to be sent again."""
+        lost = sum(incoming.message_id is None for incoming in self._queue)
+        self.stop()
+        if lost:
+            await self._tell("I am being ended: what was asked for by command and has not begun has to be asked for again.")
+
     async def wait(self) -> None:
         """Wait until nothing runs or waits any more."""
         if self._worker is not None:
@@ -226,6 +233,10 @@ class Conversation:
             logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 
     async def _answer(self, batch: Sequence[Incoming]) -> None:
+        # who was let in may have been shown out since
+        batch = [incoming for incoming in batch if self.place.may_run(incoming.user_id or self.place.owner_id)]
+        if not batch:
+            return
         session = await self.service.session_of(self.place)
         self.channel = await reopened(self.channel)
         handed_in = [await self._hand_in(session, incoming) for incoming in batch]
