@@ -21,7 +21,7 @@ MAX_WIDTH = 1_800
 _SIZE = 26
 _PAD_X, _PAD_Y = 16, 9
 _PAPER, _STRIPE, _HEAD, _LINE, _INK, _FAINT = "#ffffff", "#f5f6f8", "#e7eaef", "#c9ced6", "#1f2328", "#656d76"
-_NUMBER = re.compile(r"[+-]?[\d.,\s]*\d[\d.,]*(?:[eE][+-]?\d+)?%?|[+-]?(?:nan|inf|NaN|NaT)|")
+_NUMBER = re.compile(r"[+-]?[\d.,\s]*\d[\d.,]*(?:[eE][+-]?\d+)?%?|[+-]?(?:nan|inf|NaN|NaT)|\.\.\.|")
 _FONTS = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")
 #: The share of characters that may be missing: a smiley among the words spoils no table.
 _BOXES = 0.05
