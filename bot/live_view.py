@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import discord
 from discord.ui import ActionRow, Item, LayoutView, TextDisplay, View
 
-from bot.agent.events import AgentEvent, CodeEnded, InputWanted, TurnEnded, Warned
+from bot.agent.events import AgentEvent, CodeEnded, InputWanted, TextEnded, TurnEnded, Warned
 from bot.outbox import too_large
 from bot.posts import ButtonName, Files, Panel, Post
 from bot.rendering import TurnRendering
@@ -102,7 +102,7 @@ class LiveView:
 
     async def _take(self, event: AgentEvent) -> None:
         async with self._rendering_lock:
-            if isinstance(event, CodeEnded):
+            if isinstance(event, (CodeEnded, TextEnded)):
                 # megabytes of text to look through, tables to draw: not where everybody waits for it
                 await asyncio.to_thread(self._rendering.take, event, datetime.now(UTC))
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,9 +47,9 @@ class Files:
 Post = Panel | Files
 
 
-def posts_of(parts: Iterable[str | Files]) -> list[Post]:
-    """Return the messages that have these texts and files, in order, each as full as it may be."""
-    posts: list[Post] = []
+def posts_of(parts: Iterable[str | Files], begun: Sequence[Post] = ()) -> list[Post]:
+    """Return the messages that have these texts and files, in order, each as full as it may be; those ``begun`` go on."""
+    posts = list(begun)
     for part in parts:
         if isinstance(part, Files):
             posts.append(part)

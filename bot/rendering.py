@@ -30,10 +30,12 @@ from bot.agent.events import (
 )
 from bot.agent.pictures import MIMES, picture_of, saved_names
 from bot.cell_text import cell_text
-from bot.markdown import harmless, head, size, split_markdown, verbatim
+from bot.markdown import fenced, harmless, head, plain, size, split_markdown, verbatim
+from bot.markdown_tables import MarkdownTable, split_tables
 from bot.outbox import Outbox
 from bot.posts import MESSAGE_LIMIT, PANEL_LIMIT, ButtonName, Files, Panel, Post, posts_of
 from bot.running_cell import RunningCell
+from bot.tables import table_of
 from bot.uploads import of_bytes, of_file
 from kernel_manager.execution.result import ExecutionResult, Output, WrittenFile
 
@@ -56,10 +58,13 @@ class TurnRendering:
     def __init__(self, file_limit: int, planned: int = 0) -> None:
         self._planned = planned
         self._parts: list[str | Files] = []
+        self._over: list[Post] = []
+        self._put = 0
         self._text = ""
         self._cell: RunningCell | None = None
         self._outbox = Outbox(file_limit)
         self._cells = 0
+        self._tables = 0
         self._question: InputWanted | None = None
         self._waiting = False
         self._ended: TurnEnded | None = None
@@ -137,11 +142,25 @@ class TurnRendering:
         if not text.strip():
             return
         if size(text) <= _ANSWER_SHOWN:
-            self._parts.append(harmless(text))
+            for piece in split_tables(text):
+                self._say_piece(piece)
             return
         shown = "\n".join(split_markdown(harmless(text), _ANSWER_SHOWN - 1_000)[:1])
         whole = Files((of_bytes("answer.md", text.encode("utf-8", "replace")),))
         self._parts += [f"{shown}\n-# the answer goes on in the file", whole]
+
+    def _say_piece(self, piece: str | MarkdownTable) -> None:
+        if isinstance(piece, str):
+            self._parts += [harmless(piece.strip("\n"))] if piece.strip() else []
+            return
+        table = table_of([[plain(cell) for cell in row] for row in piece.rows])
+        self._tables += 1
+        if table.text:
+            self._parts.append(fenced(table.text))
+        for suffix, content in ((".png", table.png), (".csv", table.csv)):
+            if content is not None:
+                self._outbox.add(of_bytes(f"answer-table-{self._tables}{suffix}", content))
+        self._parts += self._outbox.post(self._cells)
 
     # --- cells ----------------------------------------------------------------------------------------------------
 
@@ -199,13 +218,16 @@ class TurnRendering:
 
     def posts(self) -> list[Post]:
         """Return the messages of the turn as they should be now, the oldest first."""
-        posts = posts_of([*self._parts, *self._current()])
+        # what is over does not change: only what came since is put together anew
+        self._over = posts_of(self._parts[self._put :], self._over)
+        self._put = len(self._parts)
+        posts = posts_of(self._current(), self._over)
         last = posts[-1]
         assert isinstance(last, Panel)
         return [*posts[:-1], replace(last, buttons=self._buttons())]
 
     def _current(self) -> list[str]:
-        parts = [head(harmless(self._text), _ANSWER_SHOWN)] if self._text.strip() else []
+        parts = [head(harmless(self._text[:_ANSWER_SHOWN]), _ANSWER_SHOWN)] if self._text.strip() else []
         if self._cell is not None:
             cell = self._cell
             parts.append("\n".join([f"▶️ Cell {cell.number} · {cell.state}", *cell.answers[-_NAMED:], *cell.shown]))

@@ -20,7 +20,7 @@ from bot.service import Service
 from bot.upload_reply import expiry
 from bot.views.file_buttons import FileButton, notebook_layout
 from kernel_manager import UserFile
-from kernel_manager.errors import UsageError
+from kernel_manager.errors import ThreadbookError, UsageError
 from notebooks_export import Imported, import_notebook
 from notebooks_export.importing import MAX_BYTES, waiting_cells
 
@@ -86,7 +86,7 @@ async def _open(interaction: discord.Interaction[Any], service: Service, file: U
     session_id = thread_session(thread.id) if thread is not None else f"notebook-{interaction.id}"
     try:
         _, imported = await import_notebook(service.interpreter, interaction.user.id, content, file.filename, session_id)
-    except UsageError:
+    except ThreadbookError:
         if thread is not None:
             await thread.delete()
         raise

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bot.agent.events import (
     AgentEvent,
@@ -33,7 +35,7 @@ from bot.posts import COMPONENT_LIMIT, PANEL_LIMIT, Files, posts_of
 from bot.uploads import MAX_FILES, of_bytes
 from kernel_manager.execution.events import OutputAdded, OutputEvent, OutputReplaced, OutputsCleared, StreamExtended
 from kernel_manager.execution.result import WrittenFile
-from tests.bot.looks import MIB, cell, ended, files, looks, panels, rendered, rendering_of, result, shown, stream
+from tests.bot.looks import MIB, NOW, cell, ended, files, looks, panels, rendered, rendering_of, result, shown, stream
 
 Event = AgentEvent | float
 AFTER = "[again] [edit] [code] [notebook] [reset]"
@@ -434,3 +436,22 @@ def test_paths_of_files_are_as_the_service_sees_them() -> None:
     started, done = cell()
     (upload,) = files(rendered(started, FileWritten(written("sub/ok.bin")), done))
     assert upload.content == Path("/w/sub/ok.bin")
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.sampled_from(["text", "long", "cell", "figure", "remark"]), max_size=30))
+def test_messages_are_the_same_whether_they_are_looked_at_on_the_way_or_not(kinds: list[str]) -> None:
+    watched, other = rendering_of(), rendering_of()
+    for number, kind in enumerate(kinds):
+        events: dict[str, list[AgentEvent]] = {
+            "text": [TextDelta("So"), TextEnded(f"text {number}")],
+            "long": [TextEnded(f"word {number}\n" * 300)],
+            "cell": [*cell(stream("x\n" * 200))],
+            "figure": [CodeStarted(1, ""), FigureShown(png(str(number).encode()), ""), CodeEnded(1, result())],
+            "remark": [Warned("careful")],
+        }
+        for event in events[kind]:
+            watched.take(event, NOW)
+            other.take(event, NOW)
+            watched.posts()
+    assert watched.posts() == other.posts()
