@@ -210,13 +210,16 @@ class Conversation:
         return batch
 
     async def _carry_out(self, batch: Sequence[Incoming], left: LeftTurn | None = None) -> None:
+        # beside the turn: nobody waits for a disk to see that something happens
+        noting = asyncio.create_task(self._note_begin(batch))
         try:
-            await self._note_begin(batch)
             await (self._answer(batch) if left is None else self._show_left(left))
         except UsageError as exc:
             await self._tell(verbatim(str(exc), 1_500))
         except Exception as exc:  # noqa: BLE001  (whoever wrote gets an answer, whatever went wrong)
             await self._tell(failure_line(exc, noted_failure(exc, f"the conversation in channel {self.place.channel_id}")))
+        finally:
+            await noting
 
     async def _note_begin(self, batch: Sequence[Incoming]) -> None:
         """Remember what has been taken up, so that the next process does not do it again."""
