@@ -185,3 +185,9 @@ pathlib.Path("a.bin").write_bytes(header + b" 007\\x1a")
 pathlib.Path("a.dbf.gz").write_bytes(gzip.compress(header + b" 007\\x1a"))
 """
     assert kernel.value("[load_file(name).to_dict('list') for name in ('a.bin', 'a.dbf.gz')]", setup) == [{"n": [7]}] * 2
+
+
+def test_xml_nested_without_end_is_refused(kernel: Kernel) -> None:
+    assert "it is nested too deeply" in kernel.failure("a.xml", "<?xml version='1.0'?>" + "<a>" * 20_000 + "</a>" * 20_000)
+    kernel.put("b.xml", "<?xml version='1.0'?>" + "<a>" * 200 + "x" + "</a>" * 200)
+    assert kernel.value("str(load_file('b.xml')).count('a')") == 200
