@@ -80,7 +80,7 @@ ALLOWED: Final = {
     "processes": """
         execve execveat exit exit_group fork getpgid getpgrp getpid getppid getsid gettid setpgid setsid vfork wait4 waitid""",
     "signals": """
-        pidfd_send_signal restart_syscall rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait
+        restart_syscall rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait
         sigaltstack""",
     "identity": """
         capget capset getegid geteuid getgid getgroups getresgid getresuid getuid setfsgid setfsuid setgid setgroups setregid
@@ -211,8 +211,9 @@ DENIED: Final = {
         chroot fsconfig fsmount fsopen fspick listmount mount mount_setattr move_mount open_tree open_tree_attr pivot_root
         statmount umount2""",
     "namespaces": "setns unshare",
+    # A folder of /proc is as good a handle as any: pidfd_send_signal would reach init through /proc/1.
     "other processes": """
-        kcmp pidfd_getfd process_madvise process_mrelease process_vm_readv process_vm_writev ptrace""",
+        kcmp pidfd_getfd pidfd_send_signal process_madvise process_mrelease process_vm_readv process_vm_writev ptrace""",
     "doors into the kernel": """
         bpf fanotify_init fanotify_mark io_uring_enter io_uring_register io_uring_setup lookup_dcookie perf_event_open seccomp
         userfaultfd uprobe uretprobe""",
