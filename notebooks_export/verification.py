@@ -26,7 +26,7 @@ Verdict = Literal["same", "different", "failed", "not repeatable", "skipped"]
 TIME_LIMIT_S = 900.0
 _NO_ROOM = (
     "This takes a kernel beside those that are live, and there is no room for one more that would not end one of them; "
-    "stop one of yours, then try again."
+    "stop one of yours (in a terminal: threadbook stop --session NAME), then try again."
 )
 _SKIP = "skip-execution"
 _MAX_NAMED = 3
