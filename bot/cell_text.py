@@ -11,7 +11,7 @@ from typing import Any
 from bot.agent.marking import clip
 from bot.agent.pictures import picture_of
 from bot.agent.tracebacks import relevant
-from bot.markdown import fenced, harmless, plain
+from bot.markdown import fenced, harmless, plain, verbatim
 from bot.pages import page_of, words_of
 from bot.tables import ShownTable, shown_table
 from bot.uploads import Upload, of_bytes
@@ -112,13 +112,15 @@ def _take(output: Output, found: _Blocks) -> None:
 
 
 def _take_table(table: ShownTable, found: _Blocks) -> None:
-    found.add("text", table.text)
-    if table.png is not None:
+    if table.png is None:
+        found.add("text", table.text)
+    else:
+        found.add("markdown", "\n".join(f"-# {verbatim(remark, 100)}" for remark in table.text.splitlines()))
         found.attach("table", ".png", table.png, "a table; the CSV beside it has it as text")
     if table.csv is not None:
         name = found.attach("table", ".csv", table.csv)
         if table.partial:
-            found.add("markdown", f"-# {name} has what is shown; ask for a file of the whole table")
+            found.add("markdown", f"-# {name} has what is shown; `.to_csv()` writes the whole table")
 
 
 def output_text(output: Output) -> str:

@@ -34,7 +34,8 @@ _PAGE, _BLOCK, _EDGE, _INK, _FAINT, _WHITE = "#313338", "#2b2d31", "#1e1f22", "#
 _LINK, _TAG, _MENTION, _MENTION_INK = "#00a8fc", "#5865f2", "#3c4270", "#c9cdfb"
 _STYLES = {"primary": "#5865f2", "secondary": "#4e5058", "danger": "#da373c"}
 _PIECES = re.compile(r"(\*\*.+?\*\*|\*[^*]+\*|`[^`]+`|@Threadbook|\\.)")
-_EMOJI = re.compile("[\U0001f300-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2300-\u23ff]\ufe0f?")
+_STAMP = re.compile(r"<t:\d+:R>")
+_EMOJI = re.compile("[\u25b6\U0001f300-\U0001faff\u2600-\u27bf\u2b00-\u2bff\u2300-\u23ff]\ufe0f?")
 _EMOJI_SIZE = 109
 _EMOJI_FONTS = ("NotoColorEmoji.ttf", "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 _FONTS = {
@@ -89,6 +90,7 @@ class Sheet:
 
     def text(self, markdown: str) -> None:
         """A text as Discord formats it."""
+        markdown = _STAMP.sub("2 seconds ago", markdown)
         for number, part in enumerate(markdown.split("```")):
             if number % 2:
                 self._code(part.partition("\n")[2].rstrip("\n"))

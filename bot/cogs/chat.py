@@ -75,7 +75,7 @@ class Chat(Gated, name="Threadbook chat"):
     async def _place_of(self, message: discord.Message) -> Place | None:
         places = self._service.places
         if message.guild is None:
-            return await places.open(message.channel.id, message.author.id, DIRECT)
+            return await places.open(message.channel.id, message.author.id, DIRECT, handled=message.id - 1)
         place = await places.find(message.channel.id)
         if place is not None and place.ended_at is not None:
             place = await places.change(place, ended_at=None)  # it was not deleted after all
@@ -92,7 +92,7 @@ class Chat(Gated, name="Threadbook chat"):
         except NoThreadError as exc:
             await message.reply(str(exc), view=offer("direct", message.id), allowed_mentions=discord.AllowedMentions.none())
             return
-        place = await adopted(self._service, thread, message.author.id)
+        place = await adopted(self._service, thread, message.author.id, message.id - 1)
         if not text and not message.attachments and message.reference is None:
             await thread.send("Go on: ask, send code, or attach a file.")
             return
@@ -202,7 +202,7 @@ class Chat(Gated, name="Threadbook chat"):
         if message.author.id != interaction.user.id:
             raise UsageError("write to me directly to have a session of your own")
         direct = await message.author.create_dm()
-        place = await self._service.places.open(direct.id, message.author.id, DIRECT)
+        place = await self._service.places.open(direct.id, message.author.id, DIRECT, handled=interaction.id)
         try:
             await direct.send("Here I am: go on here.")
         except discord.Forbidden as exc:

@@ -53,6 +53,10 @@ def test_a_table_with_letters_that_no_font_has_is_cut_to_what_fits() -> None:
     assert max(map(columns_of, table.text.splitlines())) <= WIDTH
 
 
+def test_a_smiley_spoils_no_picture() -> None:
+    assert table_png([["a long column name " * 2] * 3, ["many words and one \U0001f9ff"] * 3]) is not None
+
+
 def test_a_picture_is_bounded_whatever_the_table() -> None:
     width, height = size(table_png([[("W" * 1_000) for _ in range(500)] for _ in range(500)]))
     assert width <= MAX_WIDTH

@@ -251,7 +251,7 @@ class TestAStop:
             async def refusal(self, _: str) -> None:
                 return None
 
-            async def add(self, *_: object, **__: object) -> None:
+            async def charge(self, *_: object, **__: object) -> None:
                 turns[0].stop()
                 await asyncio.sleep(0)
                 booked.append(1)
