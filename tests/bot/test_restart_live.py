@@ -110,7 +110,7 @@ async def test_what_discord_refuses_is_named_and_only_a_token_that_is_none_ends_
             await until(lambda: server.gateway.connected)
             await until(lambda: "lacks" in bot.log)
             assert "Message Content intent is off" in bot.log
-            assert "lacks Attach Files, Create Public Threads, Create Private Threads, Send Messages in Threads: grant" in bot.log
+            assert "lacks Attach Files, Create Public Threads, Create Private Threads, Send Messages in Threads: allow" in bot.log
             thread = await server.ask(ada, channel, "!run print(6 * 7)")
             await until(lambda: "\n42\n" in server.text(thread))
             await server.gateway.break_off(4004)
