@@ -1,6 +1,6 @@
 """Whether two runs of a cell show the same. Pure, but for pictures, whose distance somebody else measures.
 
-Not compared: memory addresses, object ids, execution counts, process ids, durations, random ids of HTML elements,
+Not compared: stills, memory addresses, object ids, execution counts, process ids, durations, random ids of HTML elements,
 where the working folder lies.
 """
 
@@ -73,12 +73,21 @@ def comparable(outputs: Iterable[Mapping[str, Any]], folders: Iterable[str] = ()
         elif output.get("output_type") == "error":
             merged.append({"type": "error", "text": f"{output.get('ename')}: {output.get('evalue')}"})
         else:
-            data = output.get("data")
-            merged.append({"type": "display", "data": _content(data if isinstance(data, Mapping) else {}, folders)})
+            merged.append({"type": "display", "data": _content(_own_data(output), folders)})
     for item in merged:
         if "text" in item:
             item["text"] = normal(item["text"], folders)
     return [item for item in merged if item.get("text", "display")]
+
+
+def _own_data(output: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the code itself showed: without the still that Threadbook's kernels draw of what only browsers could show."""
+    data, metadata = output.get("data"), output.get("metadata")
+    about = metadata.get("threadbook") if isinstance(metadata, Mapping) else None
+    still = isinstance(about, Mapping) and about.get("still") is True
+    return (
+        {mime: value for mime, value in data.items() if not (still and mime == "image/png")} if isinstance(data, Mapping) else {}
+    )
 
 
 def _content(data: Mapping[str, Any], folders: list[str]) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class NotingFormatter(DisplayFormatter):
         data, metadata = super().format(obj, include=include, exclude=exclude)
         if include is None and (png := still_of(obj, data)) is not None:
             data = {**data, "image/png": in_bundle(png)}
+            metadata = {**metadata, "threadbook": {"still": True}}  # a plain Jupyter has no such picture
         if any(mime.startswith("image/") for mime in data) and (note := note_of(obj)) is not None:
             metadata = {**metadata, "threadbook": {"figure": note}}
         return data, metadata

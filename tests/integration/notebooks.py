@@ -42,7 +42,7 @@ def notebook_of(cells: Sequence[str]) -> NotebookNode:
 def comparable(outputs: Iterable[Any]) -> list[Any]:
     """Outputs without addresses, process ids and times, and with consecutive text of one stream as one.
 
-    What our kernels note about figures is left out: it stands in the metadata, under a name of its own.
+    What our kernels note about figures is left out: it stands in the metadata, under a name of its own; so are stills.
     """
     merged: list[Any] = []
     for output in outputs:
@@ -50,11 +50,17 @@ def comparable(outputs: Iterable[Any]) -> list[Any]:
         if output["output_type"] == "stream" and (last.get("output_type"), last.get("name")) == ("stream", output["name"]):
             last["text"] += output["text"]
         else:
-            merged.append(dict(output))
+            merged.append(_without_still(output))
     if any(output.get("ename") == "SystemExit" for output in merged):
         # IPython's hint goes to stderr, which a plain kernel publishes before the error or after it
         merged.sort(key=lambda output: str(output["output_type"]))
     return [_without_differences(output) for output in merged]
+
+
+def _without_still(output: Any) -> dict[str, Any]:
+    still = output.get("metadata", {}).get("threadbook", {}).get("still", False)
+    data = {mime: value for mime, value in output.get("data", {}).items() if not (still and mime == "image/png")}
+    return {**output, **({"data": data} if data else {})}
 
 
 def _without_differences(value: Any) -> Any:

@@ -77,3 +77,14 @@ def test_a_difference_is_shown_and_bounded() -> None:
     long = difference(comparable([printed("x\n" * 5000)]), comparable([printed("y" * 100_000)]))
     assert len(long) < 2_100
     assert long.endswith("…")
+
+
+def test_a_still_that_a_kernel_drew_is_not_compared() -> None:
+    drawn = {
+        "output_type": "display_data",
+        "data": {"image/png": "AAAA", "text/latex": "$x$"},
+        "metadata": {"threadbook": {"still": True}},
+    }
+    plain = {"output_type": "display_data", "data": {"text/latex": "$x$"}, "metadata": {}}
+    assert same(comparable([drawn]), comparable([plain]), frozenset())
+    assert not same(comparable([{**drawn, "metadata": {}}]), comparable([plain]), frozenset())
