@@ -84,6 +84,7 @@ async def rush(arena: Arena) -> list[Row]:
     count = arena.plan.threads_at_once
     return [
         Row(f"bot: {count} threads at once: the last answer", "ms", [max(crowd.answered.values())], limit=ALL_ANSWERED_S),
+        Row(f"bot: {count} threads at once: the first reaction", "ms", list(crowd.seen.values())),
         Row(f"bot: {count} threads at once: the last first reaction", "ms", [max(crowd.seen.values())], limit=FIRST_REACTION_S),
         Row("bot: 99 % of its event loop's callbacks", "ms", [callbacks[int(len(callbacks) * 0.99)]], limit=CALLBACK_S),
         Row(f"bot: its private memory and that of {len(kernels)} kernels", "MB", [float(memory)], limit=MACHINE),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,8 +37,14 @@ def parse_rollup(text: str) -> Memory:
 
 
 def memory_of_all(pids: list[int]) -> Memory:
-    """The sum of several processes' memory."""
-    return sum((Memory.of(pid) for pid in pids), Memory(0, 0))
+    """The sum of several processes' memory. What only root may read, as a kernel's init, is left out, and that is said."""
+    total = Memory(0, 0)
+    for pid in pids:
+        try:
+            total += Memory.of(pid)
+        except PermissionError:
+            print(f"the memory of process {pid} is left out: only root may read it", file=sys.stderr)
+    return total
 
 
 def ancestors_in(pid: int, program: str) -> Iterator[int]:

@@ -163,6 +163,13 @@ class Conversation:
             self.service.apart(self._turn.stop)
         return self.busy
 
+    async def end(self) -> None:
+        """Stop for the end of this process: what the next one cannot find, because it was no message, is to be sent again."""
+        lost = sum(incoming.message_id is None for incoming in self._queue)
+        self.stop()
+        if lost:
+            await self._tell("I am being ended: what was asked for by command and has not begun has to be asked for again.")
+
     async def wait(self) -> None:
         """Wait until nothing runs or waits any more."""
         if self._worker is not None:
@@ -203,13 +210,16 @@ class Conversation:
         return batch
 
     async def _carry_out(self, batch: Sequence[Incoming], left: LeftTurn | None = None) -> None:
+        # beside the turn: nobody waits for a disk to see that something happens
+        noting = asyncio.create_task(self._note_begin(batch))
         try:
-            await self._note_begin(batch)
             await (self._answer(batch) if left is None else self._show_left(left))
         except UsageError as exc:
             await self._tell(verbatim(str(exc), 1_500))
         except Exception as exc:  # noqa: BLE001  (whoever wrote gets an answer, whatever went wrong)
             await self._tell(failure_line(exc, noted_failure(exc, f"the conversation in channel {self.place.channel_id}")))
+        finally:
+            await noting
 
     async def _note_begin(self, batch: Sequence[Incoming]) -> None:
         """Remember what has been taken up, so that the next process does not do it again."""
@@ -226,6 +236,10 @@ class Conversation:
             logger.warning("channel %s could not be told: %s", self.place.channel_id, exc)
 
     async def _answer(self, batch: Sequence[Incoming]) -> None:
+        # who was let in may have been shown out since
+        batch = [incoming for incoming in batch if self.place.may_run(incoming.user_id or self.place.owner_id)]
+        if not batch:
+            return
         session = await self.service.session_of(self.place)
         self.channel = await reopened(self.channel)
         handed_in = [await self._hand_in(session, incoming) for incoming in batch]

@@ -19,11 +19,10 @@ class NoThreadError(UsageError):
     """There can be no thread there."""
 
 
-async def adopted(service: Service, thread: discord.Thread, owner_id: int) -> Place:
-    """Return the place that a thread is; it becomes the owner's if it was nobody's."""
-    return await service.places.open(
-        thread.id, owner_id, thread_session(thread.id), guild_id=thread.guild.id, title=thread.name[:_NAME]
-    )
+async def adopted(service: Service, thread: discord.Thread, owner_id: int, handled: int) -> Place:
+    """Return the place that a thread is; it becomes the owner's if it was nobody's. ``handled`` is as for :meth:`Places.open`."""
+    session_id, title = thread_session(thread.id), thread.name[:_NAME]
+    return await service.places.open(thread.id, owner_id, session_id, handled=handled, guild_id=thread.guild.id, title=title)
 
 
 async def thread_for(message: discord.Message, text: str) -> discord.Thread:

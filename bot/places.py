@@ -90,11 +90,16 @@ class Places:
             self._known.setdefault(channel_id, _read(value))
         return self._known.get(channel_id)
 
-    async def open(self, channel_id: int, owner_id: int, base: str, *, guild_id: int | None = None, title: str = "") -> Place:
-        """Return a channel's place; it becomes the owner's if it was nobody's. ``base`` is the first session's id."""
+    async def open(
+        self, channel_id: int, owner_id: int, base: str, *, handled: int = 0, guild_id: int | None = None, title: str = ""
+    ) -> Place:
+        """Return a channel's place; it becomes the owner's if it was nobody's.
+
+        ``base`` is the first session's id; what was said up to the message or interaction ``handled`` is none of its business.
+        """
         if (known := await self.find(channel_id)) is not None:
             return known
-        wanted = Place(channel_id, owner_id, base, guild_id=guild_id, title=title)
+        wanted = Place(channel_id, owner_id, base, guild_id=guild_id, title=title, handled=handled)
         stored = await self._database.set_config_if_absent(_key(channel_id), _written(wanted))
         return self._known.setdefault(channel_id, _read(stored))
 

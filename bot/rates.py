@@ -27,7 +27,7 @@ class Rates:
         now = self._clock()
         waits = [self._wait(asker, limit, now) for asker, limit in limits if limit > 0]
         if (wait := max(waits, default=0.0)) > 0:
-            raise LimitError(f"that is too much at once; try again in {int(wait) + 1} s")
+            raise LimitError(f"sorry, that is too much at once; try again in {int(wait) + 1} s")
         self._tidy(now)
         for asker, limit in limits:
             if limit > 0:

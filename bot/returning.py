@@ -47,22 +47,29 @@ class Returning:
         self._service = service
         self._chat = chat
         self.busy = False
+        self._wanted = False
 
     async def go(self) -> None:
         """Look after every place, one after the other; one that fails does not keep the others waiting."""
+        self._wanted = True
         if self.busy:
-            return
+            return  # who is at it begins anew
         self.busy = True
         try:
-            for place in await self._service.places.all():
-                if place.ended_at is None:
-                    await self._look_after(place)
-            await self._find_mentions()
-            await self.note_alive()
+            while self._wanted:
+                self._wanted = False
+                await self._go_round()
         except (ThreadbookError, discord.HTTPException) as exc:
             logger.warning("what was missed is not known: %s", exc)
         finally:
             self.busy = False
+
+    async def _go_round(self) -> None:
+        for place in await self._service.places.all():
+            if place.ended_at is None:
+                await self._look_after(place)
+        await self._find_mentions()
+        await self.note_alive()
 
     async def reconcile(self, places: Sequence[Place]) -> int:
         """End the sessions of threads that are gone; return how many these were."""

@@ -60,6 +60,7 @@ class Service:
         self.metrics = Metrics()
         self.journal = Journal(interpreter.settings.data_dir / "bot" / "turns")
         self._left_turns = self.journal.left()
+        self._selecting = asyncio.Lock()
         self._conversations: dict[int, Conversation] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._idle: set[asyncio.Task[None]] = set()
@@ -110,7 +111,9 @@ class Service:
         """
         session = await self.interpreter.session(place.user_id, place.session_id)
         if place.shared and not session.selects_files:
-            await session.select_files([file.ref for file in place.files])
+            async with self._selecting:  # of two who come at once, the second must not end the kernel of the first
+                if not session.selects_files:
+                    await session.select_files([file.ref for file in place.files])
         return session
 
     async def reset(self, place: Place) -> Place:
@@ -155,8 +158,7 @@ class Service:
             task.cancel()
         if self._idle:
             await asyncio.wait(set(self._idle))
-        for conversation in self._conversations.values():
-            conversation.stop()
+        await asyncio.gather(*(conversation.end() for conversation in self._conversations.values()))
         if self._tasks:
             _, late = await asyncio.wait(set(self._tasks), timeout=_PATIENCE_S)
             for task in late:

@@ -43,6 +43,7 @@ from kernel_manager.execution.events import (
     StreamExtended,
 )
 from kernel_manager.execution.result import ExecutionResult, Output, Status, WrittenFile
+from kernel_manager.files.selection import FileRef
 from kernel_manager.files.user_file import AddedFile, UserFile
 from kernel_manager.housekeeping import CleanupReport
 from kernel_manager.interpreter import Interpreter, cleanup_expired_files, get_interpreter_status, open_interpreter
@@ -64,6 +65,7 @@ __all__ = [
     "EnvironmentBuildError",
     "Event",
     "ExecutionResult",
+    "FileRef",
     "InputRequested",
     "Interpreter",
     "KernelStartError",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from kernel_manager import Interpreter, Session, Settings, StorageError, UsageError
+from kernel_manager import Interpreter, LimitError, Session, Settings, StorageError, UsageError
 from kernel_manager.sessions.history import SessionHistory
 from kernel_manager.sessions.names import folder_name
 from notebooks_export.bundle import Packing, Ran, choose, write_bundle
@@ -190,12 +190,15 @@ class _Work:
         return dropped
 
     async def _traced(self) -> Ran | None:
-        """What opening the session's files runs in a kernel; None if that cannot be told."""
+        """What opening the session's files runs in a kernel; None if that cannot be told, or no kernel is to be had."""
         if self._interpreter is None or not self._surroundings.loads:
             return None
         calls = _literal(self._surroundings.loads)
-        async with fresh_session(self._interpreter, self._history.user_id, "trace") as session:
-            result = await session.execute(TRACE % calls)
+        try:
+            async with fresh_session(self._interpreter, self._history.user_id, "trace") as session:
+                result = await session.execute(TRACE % calls)
+        except LimitError:
+            return None
         text = "".join(output["text"] for output in result.outputs if output.get("name") == "stdout")
         try:
             told = json.loads(text.strip().splitlines()[-1])

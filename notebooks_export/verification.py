@@ -24,6 +24,10 @@ Verdict = Literal["same", "different", "failed", "not repeatable", "skipped"]
 
 #: Seconds that all runs of one verification may take together.
 TIME_LIMIT_S = 900.0
+_NO_ROOM = (
+    "This takes a kernel beside those that are live, and there is no room for one more that would not end one of them; "
+    "stop one of yours (in a terminal: threadbook stop --session NAME), then try again."
+)
 _SKIP = "skip-execution"
 _MAX_NAMED = 3
 _MAX_CAUSE = 300
@@ -99,7 +103,12 @@ class Run:
 
 @contextlib.asynccontextmanager
 async def fresh_session(interpreter: Interpreter, user_id: str, purpose: str) -> AsyncIterator[Session]:
-    """A new session of a user for a while: with the user's files, and gone without a trace afterwards."""
+    """A new session of a user for a while: with the user's files, and gone without a trace afterwards.
+
+    No kernel has to end for it: raises LimitError if there is no room for one more.
+    """
+    if not await interpreter.has_room(user_id):
+        raise LimitError(_NO_ROOM)
     name = f"{purpose}-{secrets.token_hex(6)}"
     session = await interpreter.session(user_id, name)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from datetime import timedelta
 from typing import Any, Final
@@ -63,7 +64,7 @@ class Chat(Gated, name="Threadbook chat"):
         place = await self._place_of(message)
         if place is None:
             if self._is_meant(message):
-                await self._service.gate.check(_asker(message))
+                await self._service.gate.check(await asker_of(message))
                 await self._begin(message)
         elif not place.may_run(message.author.id):
             if self._is_meant(message):
@@ -74,7 +75,7 @@ class Chat(Gated, name="Threadbook chat"):
     async def _place_of(self, message: discord.Message) -> Place | None:
         places = self._service.places
         if message.guild is None:
-            return await places.open(message.channel.id, message.author.id, DIRECT)
+            return await places.open(message.channel.id, message.author.id, DIRECT, handled=message.id - 1)
         place = await places.find(message.channel.id)
         if place is not None and place.ended_at is not None:
             place = await places.change(place, ended_at=None)  # it was not deleted after all
@@ -91,7 +92,7 @@ class Chat(Gated, name="Threadbook chat"):
         except NoThreadError as exc:
             await message.reply(str(exc), view=offer("direct", message.id), allowed_mentions=discord.AllowedMentions.none())
             return
-        place = await adopted(self._service, thread, message.author.id)
+        place = await adopted(self._service, thread, message.author.id, message.id - 1)
         if not text and not message.attachments and message.reference is None:
             await thread.send("Go on: ask, send code, or attach a file.")
             return
@@ -108,7 +109,7 @@ class Chat(Gated, name="Threadbook chat"):
         if not conversation.claim(message.id) and not again:
             return
         try:
-            await self._service.gate.check(_asker(message))
+            await self._service.gate.check(await asker_of(message))
             if await self._is_answer(conversation, message):
                 return
             incoming = await self._incoming(message)
@@ -164,7 +165,7 @@ class Chat(Gated, name="Threadbook chat"):
         place = await self._service.places.find(message.channel.id)
         if place is None or not place.may_run(message.author.id):
             return
-        await self._service.gate.check(_asker(message))
+        await self._service.gate.check(await asker_of(message))
         conversation = self._service.running(place.channel_id)
         incoming = await self._incoming(message)
         if incoming is None or (conversation is not None and conversation.replace(incoming)):
@@ -201,7 +202,7 @@ class Chat(Gated, name="Threadbook chat"):
         if message.author.id != interaction.user.id:
             raise UsageError("write to me directly to have a session of your own")
         direct = await message.author.create_dm()
-        place = await self._service.places.open(direct.id, message.author.id, DIRECT)
+        place = await self._service.places.open(direct.id, message.author.id, DIRECT, handled=interaction.id)
         try:
             await direct.send("Here I am: go on here.")
         except discord.Forbidden as exc:
@@ -218,8 +219,13 @@ async def fetched(channel: discord.abc.Messageable, message_id: int) -> discord.
         raise UsageError("the message is gone; send it again") from exc
 
 
-def _asker(message: discord.Message) -> Asker:
-    return Asker.of(message.author, message.channel, message.guild)
+async def asker_of(message: discord.Message) -> Asker:
+    """Return who wrote a message; of one that was fetched, Discord does not tell the author's roles."""
+    author: discord.abc.User = message.author
+    if message.guild is not None and not isinstance(author, discord.Member):
+        with contextlib.suppress(discord.HTTPException):  # who has left the server has no roles there
+            author = await message.guild.fetch_member(author.id)
+    return Asker.of(author, message.channel, message.guild)
 
 
 async def _reply(message: discord.Message, text: str) -> None:

@@ -19,7 +19,8 @@ logger = logging.getLogger(__name__)
 
 QUESTION = """\
 This deletes, at once and for good: your {files} files, your {places} sessions with all that was said and run in them, your \
-usage, your assistant and whatever else I know of you. Threads stay in Discord; delete them there. Shall I?"""
+usage, your assistant and whatever else I know of you. Threads stay in Discord, delete them there; what you said in sessions \
+of others stays in those. Shall I?"""
 DONE = "All of yours is deleted: {files} files, {sessions} sessions, your usage and your choices."
 
 

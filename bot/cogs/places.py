@@ -53,7 +53,7 @@ async def found_place(service: Service, interaction: discord.Interaction[Any]) -
     if interaction.channel_id is None:
         raise UsageError("use this in a thread of mine or in direct messages")
     if interaction.guild_id is None:
-        return await service.places.open(interaction.channel_id, interaction.user.id, DIRECT)
+        return await service.places.open(interaction.channel_id, interaction.user.id, DIRECT, handled=interaction.id)
     return await service.places.find(interaction.channel_id)
 
 

@@ -12,7 +12,7 @@ from bot.cogs.gated import Gated
 from bot.cogs.places import asker_of, found_place, own_place_of
 from bot.conversation import NO_MODEL, Incoming
 from bot.incoming import known
-from bot.markdown import harmless, head
+from bot.markdown import harmless, head, verbatim
 from bot.message_code import code_blocks
 from bot.opening_threads import adopted, new_thread, title_of
 from bot.places import Place
@@ -37,7 +37,7 @@ class Running(Gated, name="Threadbook running"):
                 await answer(interaction, "A new session begins here. `/sessions` has the one before.")
                 return
             thread = await new_thread(interaction.channel, interaction.user, name=name, private=private)
-            await adopted(self._service, thread, interaction.user.id)
+            await adopted(self._service, thread, interaction.user.id, interaction.id)
             await answer(interaction, f"Your session: {thread.mention}")
 
     @app_commands.command(name="ask", description="Ask the model, and hand it a file if you like")
@@ -70,7 +70,7 @@ class Running(Gated, name="Threadbook running"):
         place, channel = await self._here(interaction, shown)
         conversation = self._service.conversation(place, channel)
         if shown:
-            text = head(f"**{harmless(interaction.user.display_name)}**: {harmless(shown)}", MESSAGE_LIMIT)
+            text = head(f"**{verbatim(interaction.user.display_name, 80)}**: {harmless(shown)}", MESSAGE_LIMIT)
             await channel.send(text, allowed_mentions=discord.AllowedMentions.none())
         if not conversation.add(incoming):
             raise UsageError("too much is queued here; wait for the turn that runs, or stop it")
@@ -84,10 +84,10 @@ class Running(Gated, name="Threadbook running"):
             if not place.may_run(interaction.user.id):
                 raise UsageError("this session is somebody else's: use /new to have your own")
         elif isinstance(channel, discord.Thread):
-            place = await adopted(self._service, channel, interaction.user.id)
+            place = await adopted(self._service, channel, interaction.user.id, interaction.id)
         else:
             channel = await new_thread(channel, interaction.user, name=title_of(title))
-            place = await adopted(self._service, channel, interaction.user.id)
+            place = await adopted(self._service, channel, interaction.user.id, interaction.id)
         if not isinstance(channel, discord.abc.Messageable):
             raise UsageError("nothing can run in this channel")
         return place, channel

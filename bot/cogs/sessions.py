@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 import discord
 from discord import app_commands
 
 from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
-from bot.conversation import FILE_LIMIT
+from bot.cogs.takeaway import exported
 from bot.markdown import head, verbatim
 from bot.places import Place
 from bot.rendering import MESSAGE_LIMIT
 from kernel_manager.errors import UsageError
-from notebooks_export import ExportOptions, export_session
 
 _MAX_CHOICES = 25
 _MAX_LISTED = 20
@@ -26,8 +24,13 @@ class Sessions(Gated, name="Threadbook sessions"):
     """See the module."""
 
     @app_commands.command(name="sessions", description="Your sessions; those of deleted threads, too, for a while")
-    @app_commands.describe(export="Take this one away as a notebook")
-    async def sessions(self, interaction: discord.Interaction[Any], export: str | None = None) -> None:
+    @app_commands.describe(export="Take this one away", form="As what: a notebook if you do not say")
+    async def sessions(
+        self,
+        interaction: discord.Interaction[Any],
+        export: str | None = None,
+        form: Literal["notebook", "html", "bundle"] = "notebook",
+    ) -> None:
         """List, or export."""
         async with deferred(interaction):
             await self.allow(interaction)
@@ -35,8 +38,11 @@ class Sessions(Gated, name="Threadbook sessions"):
             if export is None:
                 days = timedelta(days=self._service.settings.ended_session_days)
                 await answer(interaction, listing(places, days))
-            else:
-                await self._export(interaction, places, export)
+                return
+            if not any(export in place.session_ids for place in places):
+                raise UsageError("you have no such session; `/sessions` lists them")
+            text, file = await exported(interaction, self._service, str(interaction.user.id), export, form)
+            await answer(interaction, text, file=file)
 
     @sessions.autocomplete("export")
     async def _choices(self, interaction: discord.Interaction[Any], current: str) -> list[app_commands.Choice[str]]:
@@ -46,15 +52,6 @@ class Sessions(Gated, name="Threadbook sessions"):
             for session_id in reversed(place.session_ids)
         ]
         return [choice for choice in found if current.casefold() in choice.name.casefold()][:_MAX_CHOICES]
-
-    async def _export(self, interaction: discord.Interaction[Any], places: list[Place], session_id: str) -> None:
-        if not any(session_id in place.session_ids for place in places):
-            raise UsageError("you have no such session; `/sessions` lists them")
-        session = await self._service.interpreter.session(interaction.user.id, session_id, create=False)
-        limit = interaction.guild.filesize_limit if interaction.guild is not None else FILE_LIMIT
-        export = await export_session(self._service.interpreter, session, ExportOptions(max_bytes=limit))
-        name, content = export.as_one_file()
-        await answer(interaction, f"{verbatim(session_id)} as a notebook.", file=discord.File(io.BytesIO(content), name))
 
 
 def listing(places: list[Place], kept: timedelta) -> str:

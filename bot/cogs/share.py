@@ -24,6 +24,7 @@ WARNING = """\
 • A fresh kernel begins: the variables are gone, what was said and what the code wrote stays.
 • The code sees only the files that came into this thread, whoever sent them. Your other files stay out of reach.
 • Who asks is charged. You stay the owner: `/reset` and `/unshare` are yours."""
+WIDER = "**Everybody** who can write here may then run code and ask in this session. Is that what you want?"
 ENDED = """\
 Only you may run things here again. The session keeps to the files of this thread; `/reset` begins one that sees all of yours."""
 
@@ -52,10 +53,11 @@ class Share(Gated, name="Threadbook sharing"):
             if member is not None and (member.bot or member.id == place.owner_id):
                 raise UsageError("name somebody else, who is no bot")
             about = _EVERYONE if everyone or member is None else str(member.id)
-            if place.shared:
+            if place.shared and about != _EVERYONE:
                 await answer(interaction, await self._share(interaction, place, about))
                 return
-            text = WARNING.format(who="Everybody here" if about == _EVERYONE else f"<@{about}>")
+            who = "Everybody here" if about == _EVERYONE else f"<@{about}>"
+            text = WIDER if place.shared else WARNING.format(who=who)
             await answer(interaction, text, view=offer("share", f"{place.channel_id}-{about}"))
 
     @app_commands.command(name="unshare", description="Have this session for yourself again, or take it from one")
@@ -86,6 +88,7 @@ class Share(Gated, name="Threadbook sharing"):
         else:
             place = await self._service.places.update(place, lambda now: _with_member(now, int(who)))
         await self._service.session_of(place)  # from now on it sees the files of this thread alone
+        await _invite(interaction.channel, who)
         if isinstance(interaction.channel, discord.abc.Messageable):
             text = f"<@{place.owner_id}> shares this session with {_who(place)}. Just write; who asks is charged."
             await interaction.channel.send(text, allowed_mentions=discord.AllowedMentions.none())
@@ -113,6 +116,15 @@ def shared_with(place: Place) -> str:
 
 def _who(place: Place) -> str:
     return "everybody here" if place.everyone else ", ".join(f"<@{member}>" for member in place.members)
+
+
+async def _invite(channel: object, who: str) -> None:
+    """A private thread is seen only by those who are in it."""
+    if isinstance(channel, discord.Thread) and channel.is_private() and who != _EVERYONE:
+        try:
+            await channel.add_user(discord.Object(int(who)))
+        except discord.HTTPException as exc:
+            raise UsageError("they may run here now, but I could not add them to this thread: do that yourself") from exc
 
 
 def _with_member(place: Place, member: int) -> Place:

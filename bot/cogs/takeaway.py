@@ -42,17 +42,24 @@ async def send_notebook(
 ) -> None:
     """Send a session to who asks, as a ``notebook``, as ``html``, or as a ``bundle`` with its data; offer the other two."""
     await interaction.response.defer(ephemeral=True, thinking=True)
-    session = await service.interpreter.session(place.user_id, session_id, create=False)
+    text, file = await exported(interaction, service, place.user_id, session_id, form)
+    others = [TurnButton("html", session_id), TurnButton("bundle", session_id)] if form == "notebook" else []
+    more: dict[str, Any] = {"view": row_of(*others)} if others else {}
+    await answer(interaction, text, file=file, **more)
+
+
+async def exported(
+    interaction: discord.Interaction[Any], service: Service, user_id: str, session_id: str, form: str
+) -> tuple[str, discord.File]:
+    """Return a session in one of these forms, and what is to be said of it, within what Discord takes where it is asked for."""
+    session = await service.interpreter.session(user_id, session_id, create=False)
     limit = interaction.guild.filesize_limit if interaction.guild is not None else FILE_LIMIT
     options = ExportOptions(format="html" if form == "html" else "ipynb", bundle=form == "bundle", max_bytes=limit)
     export = await export_session(service.interpreter, session, options)
     name, content = export.as_one_file()
     what = {"html": "web page: it opens in any browser", "bundle": "notebook with its data and packages"}.get(form, "notebook")
     notes = [f"-# {verbatim(note, 300)}" for note in export.notes[:_MAX_NOTES]]
-    others = [TurnButton("html", session_id), TurnButton("bundle", session_id)] if form == "notebook" else []
-    more: dict[str, Any] = {"view": row_of(*others)} if others else {}
-    file = discord.File(io.BytesIO(content), name)
-    await answer(interaction, head("\n".join([f"The session as a {what}.", *notes]), MESSAGE_LIMIT), file=file, **more)
+    return head("\n".join([f"The session as a {what}.", *notes]), MESSAGE_LIMIT), discord.File(io.BytesIO(content), name)
 
 
 async def show_code(interaction: discord.Interaction[Any], codes: Sequence[str], text: str = "") -> None:

@@ -11,7 +11,7 @@ from discord import app_commands
 from discord.ext import commands
 
 from bot.cogs import uploads
-from bot.cogs.errors import answer, explained
+from bot.cogs.errors import answer, deferred, explained
 from bot.cogs.places import asker_of, check_owner, check_session, own_place_of, place_of
 from bot.cogs.takeaway import SEPARATOR, cells_of, keep, offer_to_keep, send_notebook, show_code, written_by
 from bot.conversation import Conversation, Incoming
@@ -85,16 +85,15 @@ class Turns(commands.Cog, name=TURNS):
     @app_commands.command(name="stop", description="Stop what runs here, and forget what is queued")
     async def stop_command(self, interaction: discord.Interaction[Any]) -> None:
         """Stop."""
-        async with explained(interaction):
+        async with deferred(interaction):
             await place_of(self._service, interaction)
             await self._stop(interaction)
 
     @app_commands.command(name="reset", description="Begin anew here: fresh kernel, empty context; your files stay")
     async def reset_command(self, interaction: discord.Interaction[Any]) -> None:
         """Reset, without asking: whoever types this means it."""
-        async with explained(interaction):
+        async with deferred(interaction):
             place = await own_place_of(self._service, interaction)
-            await interaction.response.defer(ephemeral=True, thinking=True)
             await self._service.reset(place)
             await answer(interaction, _BEGUN)
 

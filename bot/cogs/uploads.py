@@ -91,7 +91,7 @@ async def _open(interaction: discord.Interaction[Any], service: Service, file: U
             await thread.delete()
         raise
     if thread is not None:
-        await adopted(service, thread, interaction.user.id)
+        await adopted(service, thread, interaction.user.id, interaction.id)
     if place is not None:
         await service.move(place, session_id)
     await _show(channel, imported, file.filename, session_id)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +23,7 @@ from kernel_manager.database.sqlite_rows import (
     json_or_text,
 )
 from kernel_manager.database.sqlite_schema import migrate
+from kernel_manager.database.sqlite_worker import Worker, Writer
 from kernel_manager.errors import ClosedError, DatabaseError
 
 T = TypeVar("T")
@@ -39,13 +38,16 @@ def _utc_now() -> datetime:
 
 
 class SqliteDatabase:
-    """See :class:`~kernel_manager.database.protocol.Database`. All work is done in a thread of its own, one thing at a time."""
+    """See :class:`~kernel_manager.database.protocol.Database`.
+
+    Writing and reading have a thread and a connection each: who reads need not wait until the disk has what others write.
+    """
 
     def __init__(self, path: Path, clock: Callable[[], datetime] = _utc_now) -> None:
         self._path = path
         self._clock = clock
-        self._thread: ThreadPoolExecutor | None = None
-        self._connection: sqlite3.Connection | None = None
+        self._writer = Writer("sqlite-w", self._connect)
+        self._reader = Worker("sqlite-r", self._connect_to_read)
         self._closed = False
 
     @property
@@ -55,15 +57,15 @@ class SqliteDatabase:
 
     async def open(self) -> None:
         """See the protocol."""
-        await self._in_thread(self._opened)
+        self._check_open()
+        with self._errors():
+            await self._writer.run(lambda _: None)
 
     async def close(self) -> None:
         """See the protocol."""
         self._closed = True
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            await asyncio.get_running_loop().run_in_executor(thread, self._disconnect)
-            thread.shutdown(wait=False)
+        await self._reader.close()
+        await self._writer.close()
 
     # --- files ----------------------------------------------------------------------------------------------------
 
@@ -176,7 +178,7 @@ class SqliteDatabase:
     ) -> AssistantRecord:
         """See the protocol."""
         new = records.new_assistant(assistant_id, name, instructions, model, options, self._clock())
-        rows = await self._rows(
+        rows = await self._changed_rows(
             f"INSERT INTO assistants ({ASSISTANT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT (assistant_id) DO UPDATE SET name = excluded.name, instructions = excluded.instructions, "
             f"model = excluded.model, options = excluded.options, updated_at = excluded.updated_at RETURNING {ASSISTANT_COLUMNS}",
@@ -245,43 +247,27 @@ class SqliteDatabase:
         return records.to_ms(records.timestamp(self._clock()))
 
     async def _rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
-        return await self._in_thread(lambda: self._opened().execute(statement, values).fetchall())
+        """Return what a statement that changes nothing finds."""
+        self._check_open()
+        with self._errors():
+            return await self._reader.run(lambda connection: connection.execute(statement, values).fetchall())
+
+    async def _changed_rows(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        """Return what a statement that changes rows returns of them."""
+        return await self._transaction(lambda connection: connection.execute(statement, values).fetchall())
 
     async def _run(self, statement: str, *values: object) -> int:
         """Return how many rows were changed."""
-        return await self._in_thread(lambda: self._opened().execute(statement, values).rowcount)
+        return await self._transaction(lambda connection: connection.execute(statement, values).rowcount)
 
     async def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        def in_transaction() -> T:
-            connection = self._opened()
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                result = work(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.execute("ROLLBACK")
-                raise
-            return result
+        self._check_open()
+        with self._errors():
+            return await self._writer.write(work)
 
-        return await self._in_thread(in_transaction)
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
+    def _check_open(self) -> None:
         if self._closed:
             raise ClosedError("the database was closed; open it again")
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="sqlite")
-
-        def translated() -> T:
-            with self._errors():
-                return work()
-
-        return await asyncio.get_running_loop().run_in_executor(self._thread, translated)
-
-    def _opened(self) -> sqlite3.Connection:
-        """The connection, made when it is first asked for. Only in the thread."""
-        if self._connection is None:
-            self._connection = self._connect()
-        return self._connection
 
     def _connect(self) -> sqlite3.Connection:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -298,11 +284,10 @@ class SqliteDatabase:
             raise
         return connection
 
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+    def _connect_to_read(self) -> sqlite3.Connection:
+        connection = self._connect()
+        connection.execute("PRAGMA query_only = ON")
+        return connection
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -121,6 +121,13 @@ class PackageDesk:
             shortage.notes.append(self.approved.advice(unknown))
         return shortage
 
+    def came_meanwhile(self, lack: Lack, place: Place) -> str | None:
+        """The approved package that a cell lacked and that is there by now: another session of the user installed it."""
+        if len(lack.modules) != 1 or "." in lack.modules[0]:
+            return None
+        package = self.approved.imported_as(lack.modules[0])
+        return package.name if package is not None and self._has(lack.modules[0], place) else None
+
     def missing_by_name(self, texts: Sequence[str]) -> Shortage:
         """What was asked for by name, such as ``polars>=1``."""
         shortage = Shortage()

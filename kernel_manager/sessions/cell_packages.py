@@ -9,8 +9,8 @@ from typing import TypeVar
 from kernel_manager.errors import PackageInstallError, PackageRefusedError, StorageError
 from kernel_manager.execution.events import PackagesInstalled, PackagesInstalling
 from kernel_manager.execution.result import ExecutionResult
-from kernel_manager.packages.desk import PackageDesk, Place
-from kernel_manager.packages.import_errors import last_error, read_lack
+from kernel_manager.packages.desk import PackageDesk, Place, Shortage
+from kernel_manager.packages.import_errors import Lack, last_error, read_lack
 from kernel_manager.packages.installer import Wanted
 from kernel_manager.packages.rerun import had_no_effect
 from kernel_manager.sessions.asked_cell import AskedCell
@@ -56,15 +56,26 @@ class CellPackages:
         except (PackageInstallError, OSError):
             return False
         self._note(*shortage.notes)
-        wanted = [item for item in shortage.wanted if item.package.name not in self._failed]
-        if not wanted or not await self._install(wanted) or self._desk.missing_after(lack, self._place).wanted:
+        names = await self._come_by(shortage, lack)
+        if not names:
             return False
         others = [output for output in result.outputs if output is not error]
         if not others and had_no_effect(self._cell.code, result.execution_count, error["traceback"]):
             return True
-        names = ", ".join(item.package.name for item in wanted)
-        self._note(f"{names} is installed now; a part of the cell had run already, so it was not repeated: run it again")
+        self._note(
+            f"{', '.join(names)} is installed now; a part of the cell had run already, so it was not repeated: run it again"
+        )
         return False
+
+    async def _come_by(self, shortage: Shortage, lack: Lack) -> Sequence[str]:
+        """Install what a cell lacked, unless it has come meanwhile; return the packages that are there now."""
+        wanted = [item for item in shortage.wanted if item.package.name not in self._failed]
+        if not wanted:
+            came = self._desk.came_meanwhile(lack, self._place)
+            return [came] if came is not None else []
+        if not await self._install(wanted) or self._desk.missing_after(lack, self._place).wanted:
+            return []
+        return [item.package.name for item in wanted]
 
     async def _install(self, wanted: Sequence[Wanted], *, counted: bool = True) -> bool:
         """Install; a failure becomes a note. Returns False if it was stopped from outside."""

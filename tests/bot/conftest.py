@@ -71,6 +71,11 @@ class Stage:
         await until(lambda: not self.busy(channel))
         return channel.history()
 
+    async def shown(self, channel: ChannelHandle, text: str) -> discord.Message:
+        """Wait for a message with that text in a channel; return it."""
+        await until(lambda: text in all_text(channel.history()))
+        return next(message for message in reversed(channel.history()) if text in text_of(message))
+
     def busy(self, channel: ChannelHandle) -> bool:
         conversation = self.service.running(channel.id)
         return conversation is not None and conversation.busy

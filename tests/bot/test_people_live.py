@@ -44,7 +44,7 @@ class TestSharing:
             assert "the variables are gone" in told(asked)
             assert not (await place_of(stage, thread.id)).shared
             await pressed(ada, asked, "Share this session")
-            assert f"shares this session with <@{bob.id}>" in all_text(thread.history())
+            await stage.shown(thread, f"shares this session with <@{bob.id}>")
             assert not any(message.ping_user_ids for message in stage.env.backend.messages[thread.id].values())
 
             await bob.send(thread, "!run print('x' in globals(), sorted(FILES))", attachments=[("bobs.csv", CSV)])
@@ -116,7 +116,30 @@ class TestSharing:
             await pressed(ada, await ada.slash(thread, "share", everyone=True), "Share this session")
             await bob.send(thread, "!run 1")
             await stage.ended(thread)
-            assert thread.history()[-1].content == f"<@{bob.id}> your turn is over."
+            await stage.shown(thread, f"<@{bob.id}> your turn is over.")
+
+    async def test_of_a_private_thread_invites_who_is_let_in(self, open_stage: OpenStage) -> None:
+        async with open_stage(None) as stage:
+            ada, bob = stage.member("ada"), stage.member("bob")
+            await ada.slash(stage.channel, "new", private=True)
+            (thread,) = stage.channel.threads
+            assert bob.id not in stage.env.backend.get_channel(thread.id).thread_members
+            await pressed(ada, await ada.slash(thread, "share", member=bob), "Share this session")
+            assert bob.id in stage.env.backend.get_channel(thread.id).thread_members
+
+    async def test_what_waits_of_who_was_shown_out_does_not_run(self, open_stage: OpenStage) -> None:
+        async with open_stage(None) as stage:
+            ada, bob = stage.member("ada"), stage.member("bob")
+            await ada.slash(stage.channel, "new")
+            (thread,) = stage.channel.threads
+            await pressed(ada, await ada.slash(thread, "share", member=bob), "Share this session")
+            await ada.send(thread, "!run input('go? ')")
+            await until(lambda: "asks: go?" in all_text(thread.history()))
+            await bob.send(thread, "!run print('from', 'bob')")
+            await ada.slash(thread, "unshare")
+            await ada.send(thread, "yes", reply_to=with_buttons(thread.history()))
+            await stage.ended(thread)
+            assert "from bob" not in all_text(thread.history())
 
     async def test_is_taken_from_one_and_refused_while_a_turn_runs_and_in_direct_messages(self, open_stage: OpenStage) -> None:
         async with open_stage(None) as stage:
@@ -130,6 +153,9 @@ class TestSharing:
             await pressed(ada, asked, "Share this session")
             assert (await place_of(stage, thread.id)).members == (bob.id,)
             assert "not shared with them" in told(await ada.slash(thread, "unshare", member=ada))
+            wider = await ada.slash(thread, "share", everyone=True)
+            assert "**Everybody** who can write here" in told(wider)
+            assert not (await place_of(stage, thread.id)).everyone
             assert "Only you may" in told(await ada.slash(thread, "unshare", member=bob))
             await ada.send_dm("!run 1")
             await stage.ended(ada.user.dm_channel)
@@ -148,10 +174,10 @@ class TestPermissions:
             assert f"<#{stage.channel.id}>" in shown
             assert f"<@&{role.id}>" in shown
             await ada.send(other, f"{stage.mention} hi")
-            assert "may not be used in this channel" in all_text(other.history())
+            await stage.shown(other, "may not be used in this channel")
             assert "may not be used in this channel" in told(await ada.slash(other, "files list"))
             await bob.send(stage.channel, f"{stage.mention} hi")
-            assert "need a certain role" in all_text(stage.channel.history())
+            await stage.shown(stage.channel, "need a certain role")
             thread = await stage.open(ada, "!run print(6 * 7)")
             assert "42" in all_text(await stage.ended(thread))
             assert not any(name.startswith("admin") for name in ada.available_commands(stage.channel))
@@ -172,7 +198,7 @@ class TestPermissions:
             await ada.send(thread, "!run 2")
             await stage.ended(thread, turns=2)
             await ada.send(thread, "!run 3")
-            assert "too much at once; try again in" in thread.history()[-1].content
+            await stage.shown(thread, "too much at once; try again in")
             assert "try again in" in told(await ada.slash(thread, "run", code="4"))
             refused = await ada.click(with_buttons(thread.history()), label="Run again")
             assert "try again in" in told(refused)
@@ -186,7 +212,7 @@ class TestPermissions:
             assert "is blocked" in told(await operator.user.slash("admin block", user=ada.user, reason="mines coins"))
             await until(lambda: not stage.busy(thread))
             await ada.send(thread, "!run print('again')")
-            assert "you may not use me any more" in thread.history()[-1].content
+            await stage.shown(thread, "you may not use me any more")
             assert "may not use me" in told(await ada.slash(thread, "files list"))
             assert "mines coins" in told(await operator.user.slash("admin block"))
             asked = await ada.slash(thread, "forget")
@@ -286,8 +312,9 @@ class TestErrors:
             monkeypatch.setattr(stage.service.gate, "check", broken)
             with caplog.at_level(logging.ERROR):
                 await ada.send(thread, "!run 2")
+                failed = await stage.shown(thread, "tell the operator error")
                 shown = told(await ada.slash(thread, "stop"))
-            for text in (thread.history()[-1].content, shown):
+            for text in (failed.content, shown):
                 assert "tell the operator error" in text
                 assert "secret" not in text
                 number = text.removesuffix(".").rpartition(" ")[2]

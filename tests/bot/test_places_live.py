@@ -43,13 +43,12 @@ async def test_a_channel_without_threads_goes_on_in_direct_messages(open_stage: 
         stage.env.inject_error("POST", f"/channels/{stage.channel.id}/messages/*/threads", status=403, code=50013)
         ada, bob = stage.member("ada"), stage.member("bob")
         await ada.send(stage.channel, f"{stage.mention} !run print(6 * 7)")
-        await until(lambda: "direct messages" in stage.channel.history()[-1].content)
-        offered = stage.channel.history()[-1]
+        offered = await stage.shown(stage.channel, "direct messages")
         refused = await bob.click(offered, label="Go on in direct messages")
         assert "write to me directly" in told(refused)
         await ada.click(offered, label="Go on in direct messages")
         assert "42" in all_text(await stage.ended(ada.user.dm_channel))
-        assert stage.channel.history()[-1].content == "I answer in direct messages."
+        await stage.shown(stage.channel, "I answer in direct messages.")
 
 
 async def test_an_archived_thread_is_reopened_before_it_is_written_to(open_stage: OpenStage) -> None:
@@ -109,8 +108,7 @@ async def test_an_edited_message_is_offered_to_run_again_and_only_for_a_while(op
         message = await ada.send(thread, "!run print('one')")
         await stage.ended(thread, turns=2)
         await ada.edit(message, "!run print('two')")
-        offered = thread.history()[-1]
-        assert offered.content == "You edited this."
+        offered = await stage.shown(thread, "You edited this.")
         refused = await bob.click(offered, label="Run it again")
         assert "only who wrote" in told(refused)
         await ada.click(offered, label="Run it again")
@@ -177,7 +175,7 @@ async def test_code_comes_in_as_a_file_too(open_stage: OpenStage) -> None:
         thread = await stage.open(ada, "!run", attachments=[("work.py", code), ("d.csv", b"a\n1\n")])
         assert "from a file" in all_text(await stage.ended(thread))
         await ada.send(thread, "!run")
-        assert "as a .py file" in thread.history()[-1].content
+        await stage.shown(thread, "as a .py file")
         await ada.send(thread, "!run", attachments=[("d.csv", b"a\n1\n")])
         await until(lambda: "is no Python file" in all_text(thread.history()))
         await ada.slash(thread, "run", file=("more.py", b"print('by', 'command')"))

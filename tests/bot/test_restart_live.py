@@ -57,10 +57,10 @@ async def test_a_turn_that_a_kill_interrupted_is_told_and_shown_whole_by_the_nex
             await until(lambda: server.text(thread).count("begun") == 2)
             await bot.kill()
         assert "Stop" in labels(server.messages[thread["id"]][-1])
+        await server.say(ada, thread, "!run print(x + 1)")
         port = free_port()
         async with bot_process(server, settings, METRICS_PORT=str(port), LOG_FORMAT="json") as bot:
             await until(lambda: "restarted in the middle of this turn" in server.text(thread))
-            await server.say(ada, thread, "!run print(x + 1)")
             let_go(settings)
             await until(lambda: "\n42\n" in server.text(thread))
             text = server.text(thread)

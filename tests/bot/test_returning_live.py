@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from simcord.builders import ChannelHandle
 
 from bot.client import ThreadbookBot
 from bot.cogs.keeping import Keeping
@@ -56,6 +57,38 @@ async def test_what_is_fresh_is_answered_and_what_is_older_is_offered(open_stage
         text = all_text(await stage.ended(thread, turns=5))
         assert text.count("I was away") == 0
         assert text.count("\n-# done") == 5
+
+
+async def test_a_first_message_in_a_new_thread_is_caught_up_with_and_what_was_said_before_is_not(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        await ada.slash(stage.channel, "new")
+        (fresh,) = stage.channel.threads
+        foreign = ChannelHandle(stage.env, stage.guild, stage.env.backend.create_thread(stage.channel.id, "theirs", ada.id))
+        await ada.send(foreign, "!run print('before')")
+        await ada.slash(foreign, "run", code="1")
+        await stage.ended(foreign)
+        with away(stage):
+            stage.env.backend.create_message(fresh.id, ada.id, "!run print(6 * 7)")
+            stage.env.backend.create_message(foreign.id, ada.id, "!run print('after')")
+        await back(stage)
+        assert "\n42\n" in all_text(await stage.ended(fresh))
+        text = all_text(await stage.ended(foreign, turns=2))
+        assert "\nafter\n" in text
+        assert "\nbefore\n" not in text
+
+
+async def test_the_roles_of_who_wrote_meanwhile_count(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        role = stage.guild.create_role("analysts")
+        ada = stage.guild.add_member(stage.env.create_user("ada"), roles=[role])
+        await stage.service.gate.rules.change(stage.guild.id, roles=(role.id,))
+        thread = await stage.open(ada, "!run x = 1")
+        await stage.ended(thread)
+        with away(stage):
+            stage.env.backend.create_message(thread.id, ada.id, "!run print(x + 41)")
+        await back(stage)
+        assert "\n42\n" in all_text(await stage.ended(thread, turns=2))
 
 
 async def test_direct_messages_are_caught_up_with_too(open_stage: OpenStage) -> None:

@@ -118,3 +118,15 @@ async def test_questions_and_code_with_hostile_text_can_be_answered_and_shown(op
         assert not any(message.mention_everyone or message.mentions for message in messages if message.author.bot)
         shown = said(await ada.click(messages[-1], label="Show code"))
         assert shown.content.count("```") in (0, 2)
+
+
+async def test_when_the_service_ends_commands_that_wait_are_to_be_asked_for_again(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "!run print('begun', flush=True)\nwhile True: pass")
+        await until(lambda: "begun" in all_text(thread.history()))
+        await ada.slash(thread, "run", code="print('waits')")
+        await stage.service.aclose()
+        text = all_text(thread.history())
+        assert "has to be asked for again" in text
+        assert "waits\n```" not in text

@@ -192,6 +192,26 @@ def test_a_folder_swapped_for_a_link_leads_the_scan_nowhere(attacker: Attacker) 
     assert (result["status"], result["files"]) == ("ok", [])
 
 
+def test_a_folder_that_is_swapped_all_the_time_leads_the_scan_nowhere(attacker: Attacker) -> None:
+    outside = attacker.service.folder / "outside"
+    outside.mkdir(exist_ok=True)
+    (outside / "password.csv").write_text("x")
+    attacker.run(f"""
+    os.makedirs('d/e')
+    for number in range(20): write(f'd/e/{{number}}.csv')
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            os.rename('d/e', 'd/was'); os.symlink({str(outside)!r}, 'd/e'); os.unlink('d/e')
+            os.mkfifo('d/e'); os.unlink('d/e'); os.rename('d/was', 'd/e')
+    """)
+    for _ in range(10):
+        result = attacker.run("write('d/new.csv')")
+        assert result["status"] == "ok"
+        assert "password.csv" not in {file["filename"].rpartition("/")[2] for file in result["files"]}
+        assert all(file["path"].startswith(f"{attacker.workspace}/d/") for file in result["files"])
+
+
 def test_names_are_shown_escaped_and_lead_to_the_workspace_only(attacker: Attacker) -> None:
     names = [b"a\nb.csv", b"\x1b[2Jred.csv", b"bytes\xff\xfe.csv", "\u202egnp.exe".encode(), b"x" * 255, b"\\..\\up.csv", b"-rf"]
     result = attacker.run(f"for name in {names!r}:\n    with open(name, 'w') as file: file.write('x')")

@@ -47,6 +47,22 @@ _REFUSED: list[Any] = [
     pytest.param("os.kill(-1, signal.SIGKILL)", "ProcessLookupError", id="SIGKILL to all"),
     pytest.param("os.kill(-1, signal.SIGSTOP)", "ProcessLookupError", id="SIGSTOP to all"),
     pytest.param("os.pidfd_open(1)", "PermissionError", id="a handle of init"),
+    pytest.param(
+        "signal.pidfd_send_signal(os.open('/proc/1', os.O_RDONLY), signal.SIGTERM)", "PermissionError", id="SIGTERM by /proc/1"
+    ),
+    pytest.param("import fcntl\nfcntl.fcntl(0, fcntl.F_SETOWN, 1)", "PermissionError", id="signals of a descriptor to init"),
+    pytest.param("import fcntl\nfcntl.fcntl(0, fcntl.F_SETSIG, 15)", "PermissionError", id="another signal of a descriptor"),
+    pytest.param("import fcntl\nfcntl.fcntl(0, 15, struct.pack('ii', 1, 1))", "PermissionError", id="the same in the newer way"),
+    pytest.param(
+        "import fcntl\nfcntl.ioctl(socket.socket(), 0x8902, struct.pack('i', 1))",
+        "PermissionError",
+        id="signals of a socket to init",
+    ),
+    pytest.param(
+        "import fcntl\nfcntl.ioctl(socket.socket(), 0x8901, struct.pack('i', 1))",
+        "PermissionError",
+        id="the same by its other name",
+    ),
 ]
 
 

@@ -92,6 +92,7 @@ def test_no_right_is_left(spy: Attacker, field: str, expected: str) -> None:
     assert spy.sees(code) == [expected]
     child = f"subprocess.run(['grep', '-w', {field!r}, '/proc/self/status'], capture_output=True, text=True).stdout.split()[1]"
     assert spy.sees(child) == expected
+    spy.service.goes_on()
 
 
 def test_setuid_programs_lend_nothing(attacker: Attacker) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat import NotebookNode
 
-from kernel_manager import Interpreter, Session, UsageError
+from kernel_manager import Interpreter, LimitError, Session, Settings, UsageError, open_interpreter
 from kernel_manager.sessions.history import Said
 from notebooks_export import ExportOptions, export_session, import_notebook, run_imported
 from notebooks_export.comparison import comparable, picture_pairs, same
@@ -16,6 +18,7 @@ from notebooks_export.notebook import notebook_bytes, to_notebook
 from notebooks_export.pictures import show_the_same
 from tests.integration.elsewhere import code_cells, read_valid
 from tests.integration.following import Follower
+from tests.integration.support import value
 
 SALES = "region;amount\nNorth;1,5\nSouth;2,25\n"
 FIGURE = "import matplotlib.pyplot as plt\ndf.plot(x='region', y='amount', kind='bar')\nplt.show()"
@@ -94,6 +97,19 @@ async def test_cells_that_were_stopped_are_not_run_again(interpreter: Interprete
     made = await export_session(interpreter, session, ExportOptions(verify=True))
     assert made.verification is not None
     assert [cell.verdict for cell in made.verification.cells] == ["skipped", "same"]
+
+
+async def test_an_export_ends_no_kernel_of_the_user(settings: Settings, sales: Path) -> None:
+    async with open_interpreter(settings.model_copy(update={"max_kernels_per_user": 1}), housekeeping=False) as interpreter:
+        session = await interpreter.session("tight", "one")
+        await session.execute("df = load_file('sales.csv')", files=[sales])
+        made = await export_session(interpreter, session, ExportOptions(bundle=True))
+        with zipfile.ZipFile(io.BytesIO(made.content)) as archive:
+            assert any(name.endswith("loaders/geospatial.py") for name in archive.namelist())
+        with pytest.raises(LimitError, match="stop one of yours"):
+            await export_session(interpreter, session, ExportOptions(verify=True))
+        assert value(await session.execute("len(df)")) == "2"
+        await session.stop()
 
 
 async def test_clean_drops_failures_only_if_all_else_stays_the_same(interpreter: Interpreter, session: Session) -> None:

@@ -17,7 +17,9 @@ from bot.agent.assistant import Assistant
 from bot.agent.models.scripted import Reply, ScriptedClient, last_answer
 from kernel_manager import CellFinished, CellStarted, Event, OutputAdded, PackagesInstalled, PackagesInstalling, open_interpreter
 from kernel_manager.config import Settings
+from kernel_manager.packages.desk import Place, Shortage
 from kernel_manager.packages.environments import Environment
+from kernel_manager.packages.import_errors import Lack
 from kernel_manager.packages.uv import PackageSource, find_uv
 from kernel_manager.sessions.session import Session
 from tests.integration.conftest import OwnSettings, folder_for_kernels, make_settings
@@ -195,6 +197,23 @@ class TestAfterAFailure:
             assert sorted(len(result.installed_packages) for result in results) == [0, 1]
             for session in sessions:
                 await session.stop()
+
+    async def test_one_that_came_between_the_error_and_the_look_is_enough(
+        self, settings: Settings, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        async with open_interpreter(settings, source=shop.source) as interpreter:
+            desk, session = interpreter.packages, await interpreter.session("late", "s")
+            look = desk.missing_after
+
+            def look_later(lack: Lack, place: Place) -> Shortage:
+                desk._installer.install(desk.overlay(place.user, place.generation), desk.missing_by_name(["shy-package"]).wanted)
+                return look(lack, place)
+
+            monkeypatch.setattr(desk, "missing_after", look_later)
+            await session.execute("open('late.py', 'w').write('import shy\\nX = shy.X\\n')")
+            result = await session.execute("import late\nlate.X")
+            assert (result.status, value(result), result.installed_packages) == ("ok", "1", [])
+            await session.stop()
 
     async def test_what_was_printed_is_not_printed_twice(self, session: Session) -> None:
         await session.execute("open('loud.py', 'w').write('print(\"loud\")\\nimport shy\\n')")

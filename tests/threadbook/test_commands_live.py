@@ -301,6 +301,7 @@ class TestSessions:
     def test_are_exported_verified_in_other_forms_and_refused(self, cli: Cli, tmp_path: Path) -> None:
         cli.run("import time\nprint(time.time())")
         cli.run("print('steady')")
+        cli("stop", "--session", cli.session)  # so that there is room for a kernel to verify in
         done = cli("export", "--session", cli.session, "--verify", "--bundle", "-o", str(tmp_path / "a.zip"))
         assert (done.returncode, done.stdout) == (0, f"{tmp_path / 'a.zip'}\n")
         assert done.stderr.endswith("threadbook: 1 of 2 cells reproduce; cell 1 uses the current time.\n")

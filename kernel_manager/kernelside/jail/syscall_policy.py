@@ -80,7 +80,7 @@ ALLOWED: Final = {
     "processes": """
         execve execveat exit exit_group fork getpgid getpgrp getpid getppid getsid gettid setpgid setsid vfork wait4 waitid""",
     "signals": """
-        pidfd_send_signal restart_syscall rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait
+        restart_syscall rt_sigaction rt_sigpending rt_sigprocmask rt_sigreturn rt_sigsuspend rt_sigtimedwait
         sigaltstack""",
     "identity": """
         capget capset getegid geteuid getgid getgroups getresgid getresuid getuid setfsgid setfsuid setgid setgroups setregid
@@ -113,10 +113,14 @@ _SETUID_OR_SETGID: Final = 0o6000
 _S_IFMT, _S_IFCHR, _S_IFBLK = 0o170000, 0o020000, 0o060000
 
 _F_SETLEASE, _F_NOTIFY, _F_SETDELEG = 1024, 1026, 1040
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
 _F_OFD_SETLK, _F_OFD_SETLKW = 37, 38
+_FORBIDDEN_FCNTL: Final = (_F_SETLEASE, _F_NOTIFY, _F_SETDELEG, _F_SETOWN, _F_SETSIG, _F_SETOWN_EX)
 
 _IOCTL_TYPE, _TERMINAL, _SOCKET = 0xFF00, 0x5400, 0x8900
 _TIOCSTI, _TIOCLINUX, _TIOCSETD, _TIOCCONS = 0x5412, 0x541C, 0x5423, 0x541D
+_FIOSETOWN, _SIOCSPGRP = 0x8901, 0x8902
+_FORBIDDEN_IOCTL: Final = (_TIOCSTI, _TIOCLINUX, _TIOCSETD, _TIOCCONS, _FIOSETOWN, _SIOCSPGRP)
 _FS_IOC_GETFLAGS, _FS_IOC_FIEMAP, _FIGETBSZ, _FICLONE, _FICLONERANGE = 0x80086601, 0xC020660B, 0x2, 0x40049409, 0x4020940D
 _RNDGETENTCNT: Final = 0x80045200
 
@@ -166,12 +170,13 @@ CONDITIONAL: Final[dict[str, Condition]] = {
     "openat": unless((has_any_bit(2, _O_CREAT_OR_TMPFILE), has_any_bit(3, _SETUID_OR_SETGID))),
     "mknod": unless((is_one_of(1, _S_IFCHR, _S_IFBLK, mask=_S_IFMT),), (has_any_bit(1, _SETUID_OR_SETGID),)),
     "mknodat": unless((is_one_of(2, _S_IFCHR, _S_IFBLK, mask=_S_IFMT),), (has_any_bit(2, _SETUID_OR_SETGID),)),
-    # A lease on a file of the workspace makes whoever opens it on the host wait.
-    "fcntl": unless((is_one_of(1, _F_SETLEASE, _F_NOTIFY, _F_SETDELEG),)),
-    # Terminals (but no typing into them, no line disciplines), sockets, and a few harmless questions about files: no
-    # attributes, quotas, subvolumes or keys that outlive the jail.
+    # A lease on a file of the workspace makes whoever opens it on the host wait; who owns a descriptor gets its signals, and
+    # init could be made the owner.
+    "fcntl": unless((is_one_of(1, *_FORBIDDEN_FCNTL),)),
+    # Terminals (but no typing into them, no line disciplines), sockets (but nobody who gets their signals), and a few harmless
+    # questions about files: no attributes, quotas, subvolumes or keys that outlive the jail.
     "ioctl": only_if(
-        (is_one_of(1, _TERMINAL, _SOCKET, mask=_IOCTL_TYPE), is_not(1, _TIOCSTI, _TIOCLINUX, _TIOCSETD, _TIOCCONS)),
+        (is_one_of(1, _TERMINAL, _SOCKET, mask=_IOCTL_TYPE), is_not(1, *_FORBIDDEN_IOCTL)),
         (is_one_of(1, _FS_IOC_GETFLAGS, _FS_IOC_FIEMAP, _FIGETBSZ, _FICLONE, _FICLONERANGE, _RNDGETENTCNT),),
     ),
     # Merging equal pages tells what others have in memory; poisoning pages breaks it.
@@ -206,8 +211,9 @@ DENIED: Final = {
         chroot fsconfig fsmount fsopen fspick listmount mount mount_setattr move_mount open_tree open_tree_attr pivot_root
         statmount umount2""",
     "namespaces": "setns unshare",
+    # A folder of /proc is as good a handle as any: pidfd_send_signal would reach init through /proc/1.
     "other processes": """
-        kcmp pidfd_getfd process_madvise process_mrelease process_vm_readv process_vm_writev ptrace""",
+        kcmp pidfd_getfd pidfd_send_signal process_madvise process_mrelease process_vm_readv process_vm_writev ptrace""",
     "doors into the kernel": """
         bpf fanotify_init fanotify_mark io_uring_enter io_uring_register io_uring_setup lookup_dcookie perf_event_open seccomp
         userfaultfd uprobe uretprobe""",
@@ -242,7 +248,7 @@ UNCOUNTED: Final[dict[str, Condition]] = {
         (has_any_bit(0, _CLONE_NAMESPACES | _CLONE_PARENT),),
         (has_any_bit(0, _CLONE_FILES), is_one_of(0, 0, mask=_CLONE_THREAD)),
     ),
-    "fcntl": unless((is_one_of(1, _F_SETLEASE, _F_NOTIFY, _F_SETDELEG, _F_OFD_SETLK, _F_OFD_SETLKW),)),
+    "fcntl": unless((is_one_of(1, *_FORBIDDEN_FCNTL, _F_OFD_SETLK, _F_OFD_SETLKW),)),
     "memfd_create": _NEVER,
     "mmap": unless(
         (has_any_bit(3, _MAP_HUGETLB),),

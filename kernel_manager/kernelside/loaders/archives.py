@@ -18,6 +18,7 @@ from .source import MAX_UNPACKED, Source, Unreadable
 _MAX_MEMBERS = 200_000
 _SHOWN = 10
 _CHUNK = 1 << 20
+_AES = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +34,9 @@ class Member:
 class Archive:
     """An archive: ``members`` lists it, ``load(name)`` opens a member as ``load_file`` would, ``read(name)`` gives its bytes."""
 
-    def __init__(self, source: Source, form: str, entries: list[Member]) -> None:
+    def __init__(self, source: Source, form: str, entries: list[Member], password: str | None = None) -> None:
         self.path, self.name, self._form, self._entries = source.path, source.name, form, entries
+        self._password = password
 
     @property
     def members(self) -> Any:
@@ -58,12 +60,23 @@ class Archive:
         if entry.size > MAX_UNPACKED:
             raise ValueError(f"{self.name}: {name} unpacks to more than {MAX_UNPACKED >> 20} MB")
         try:
-            data = _READERS[self._form](Source(self.path, self.name), name)
+            data = self._bytes_of(name)
         except Exception as exc:
             if isinstance(exc, (MemoryError, ImportError)):
                 raise
+            if "password" in str(exc).lower():
+                how = "is wrong" if self._password else f"is needed: load_file({self.name!r}, password='…')"
+                raise ValueError(f"{self.name}: {name} is protected, and the password {how}") from exc
             raise ValueError(f"{self.name}: {name} cannot be read: {exc}") from exc
         return data
+
+    def _bytes_of(self, name: str) -> bytes:
+        source = Source(self.path, self.name)
+        if self._form == "zip":
+            return _read_zip(source, name, self._password)
+        if self._form == "7z":
+            return _read_7z(source, name, self._password)
+        return _READERS[self._form](source, name)
 
     def load(self, name: str, *, as_: str | None = None, **options: Any) -> Any:
         """What ``load_file`` makes of one member; its notes go to stderr."""
@@ -121,11 +134,11 @@ class Archive:
         return f"<Archive {self.name!r}: {len(names)} files; .load(name) opens one>{listed}{more}"
 
 
-def load_zip(source: Source) -> Archive:
+def load_zip(source: Source, *, password: str | None = None) -> Archive:
     """An :class:`Archive`."""
     with zipfile.ZipFile(source.for_reader()) as archive:
         entries = [Member(info.filename, info.file_size, _moment(info.date_time), info.is_dir()) for info in archive.infolist()]
-    return _archive(source, "zip", entries)
+    return _archive(source, "zip", entries, password)
 
 
 def _moment(parts: tuple[int, ...]) -> datetime | None:
@@ -135,9 +148,13 @@ def _moment(parts: tuple[int, ...]) -> datetime | None:
         return None
 
 
-def _read_zip(source: Source, name: str) -> bytes:
-    with zipfile.ZipFile(source.for_reader()) as archive, archive.open(name) as member:
-        return _bounded(member.read)
+def _read_zip(source: Source, name: str, password: str | None) -> bytes:
+    secret = None if password is None else password.encode()
+    with zipfile.ZipFile(source.for_reader()) as archive:
+        if archive.getinfo(name).compress_type == _AES:
+            raise Unreadable("it is encrypted with AES, which is not supported; repack it as 7z, or without encryption")
+        with archive.open(name, pwd=secret) as member:
+            return _bounded(member.read)
 
 
 def load_tar(source: Source) -> Archive:
@@ -169,28 +186,31 @@ def _read_tar(source: Source, name: str) -> bytes:
         return _bounded(member.read)
 
 
-def load_7z(source: Source) -> Archive:
+def load_7z(source: Source, *, password: str | None = None) -> Archive:
     """An :class:`Archive`."""
     import py7zr
 
-    with py7zr.SevenZipFile(io.BytesIO(source.read())) as archive:
+    with py7zr.SevenZipFile(io.BytesIO(source.read()), password=password) as archive:
         entries = [Member(info.filename, info.uncompressed or 0, info.creationtime, info.is_directory) for info in archive.list()]
-    return _archive(source, "7z", entries)
+    return _archive(source, "7z", entries, password)
 
 
-def read_7z_member(source: Source, *, name: str) -> bytes:
+def read_7z_member(source: Source, *, name: str, password: str | None = None) -> bytes:
     """One member; it is called in a process of its own."""
     import py7zr
 
-    with TemporaryDirectory(prefix="load-") as folder, py7zr.SevenZipFile(io.BytesIO(source.read())) as archive:
+    with (
+        TemporaryDirectory(prefix="load-") as folder,
+        py7zr.SevenZipFile(io.BytesIO(source.read()), password=password) as archive,
+    ):
         archive.extract(folder, targets=[name])
         return Path(folder, name).read_bytes()
 
 
-def _read_7z(source: Source, name: str) -> bytes:
+def _read_7z(source: Source, name: str, password: str | None) -> bytes:
     from . import limited
 
-    data: bytes = limited.load("archives:read_7z_member", source, {"name": name})
+    data: bytes = limited.load("archives:read_7z_member", source, {"name": name, "password": password})
     return data
 
 
@@ -279,10 +299,17 @@ def _read_cpio(source: Source, name: str) -> bytes:
     return next(data for member, data in _cpio_members(source.read()) if member.name == name)
 
 
-def _archive(source: Source, form: str, entries: list[Member]) -> Archive:
+def _archive(source: Source, form: str, entries: list[Member], password: str | None = None) -> Archive:
     if len(entries) > _MAX_MEMBERS:
         raise Unreadable(f"it has more than {_MAX_MEMBERS:,} members")
-    return Archive(source, form, entries)
+    archive = Archive(source, form, entries, password)
+    # What macOS and editors add is nothing that anybody packed.
+    names = [
+        name for name in archive.names() if not name.startswith("__MACOSX/") and not PurePosixPath(name).name.startswith(".")
+    ]
+    if len(names) == 1:
+        source.note(f"it is an archive of one file; .load({names[0]!r}) opens that")
+    return archive
 
 
 def _bounded(read: Callable[[int], bytes]) -> bytes:
@@ -295,9 +322,7 @@ def _bounded(read: Callable[[int], bytes]) -> bytes:
 
 
 _READERS: dict[str, Callable[[Source, str], bytes]] = {
-    "zip": _read_zip,
     "tar": _read_tar,
-    "7z": _read_7z,
     "rar": _read_rar,
     "ar": _read_ar,
     "cpio": _read_cpio,

@@ -115,13 +115,15 @@ def load_xml(source: Source, **options: Any) -> dict[str, Any]:
     import xmltodict
 
     try:
-        return xmltodict.parse(source.read(), **options) or {}
+        content = xmltodict.parse(source.read(), **options) or {}
     except ExpatError as exc:
         raise Unreadable(f"it is not XML: {exc}") from exc
     except ValueError as exc:
         if "entit" not in str(exc).lower():
             raise
         raise Unreadable("it declares entities, which can make it endless; as_='text' gives its text") from exc
+    _refuse_depth(content)
+    return content
 
 
 def load_json5(source: Source) -> Any:
@@ -145,6 +147,16 @@ def refuse_bomb(content: Any) -> None:
     sizes: dict[int, int] = {}
     if _size(content, sizes, 0) > MAX_VALUES:
         raise Unreadable(f"its aliases stand for more than {MAX_VALUES:,} values")
+
+
+def _refuse_depth(content: Any) -> None:
+    """Raise :class:`Unreadable` if ``content`` is nested more deeply than it can be shown or walked."""
+    level, depth = [content], 0
+    while level:
+        if depth > _MAX_DEPTH:
+            raise Unreadable("it is nested too deeply")
+        held = (value.values() if isinstance(value, dict) else value for value in level if isinstance(value, (dict, list)))
+        level, depth = [part for values in held for part in values if isinstance(part, (dict, list))], depth + 1
 
 
 def _size(value: Any, sizes: dict[int, int], depth: int) -> int:

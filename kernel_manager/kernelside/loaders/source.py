@@ -50,6 +50,16 @@ class Source:
         """The first bytes, unpacked; all of them if they are fewer than :data:`HEAD_SIZE`."""
         return b"".join(self._chunks(HEAD_SIZE))[:HEAD_SIZE]
 
+    def first_line(self, enough: int) -> bytes:
+        """The bytes before the first line feed, at most ``enough`` of them."""
+        data = b""
+        for chunk in self._chunks(enough):
+            before, end, _ = chunk.partition(b"\n")
+            data += before
+            if end:
+                break
+        return data[:enough]
+
     @property
     def is_whole(self) -> bool:
         """Whether :attr:`head` is the whole file."""

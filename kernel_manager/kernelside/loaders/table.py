@@ -20,6 +20,9 @@ _LAYOUT_OPTIONS = {"header", "names", "skiprows", "index_col", "usecols", "comme
 _NUMERAL_OPTIONS = {"decimal", "thousands"}
 _TYPE_OPTIONS = {"dtype", "converters", "dtype_backend"}
 _PARTIAL_OPTIONS = {"chunksize", "iterator"}
+_MAX_NAMES = 200_000
+_MAX_ALIKE = 5_000
+_MAX_LINE = 16 << 20
 _TAIL_SIZE = 64 * 1024
 _FIELDS = re.compile(r"Expected (\d+) fields in line (\d+), saw (\d+)")
 _OPEN_QUOTE = re.compile(r"EOF inside string starting at row (\d+)")
@@ -30,6 +33,8 @@ def load_table(source: Source, **options: Any) -> Any:
     options.pop("compression", None)  # It is unpacked already.
     encodings = (options["encoding"],) if options.get("encoding") else source.encodings()
     dialect = _dialect(source, encodings[0], options)
+    if dialect and "header" not in options and "names" not in options:
+        _refuse_endless_header(source, encodings[0], dialect)
     frame = _read(source, encodings, {**_keywords(dialect, options), **options})
     if dialect:
         _finish(source, frame, dialect, options)
@@ -45,6 +50,20 @@ def _dialect(source: Source, encoding: str, options: dict[str, Any]) -> Dialect 
     dialect = sniff(sample, given[0] if given else None, default)
     # Half a line tells the separator and nothing else.
     return dialect.separator_only() if dialect and not source.is_whole and "\n" not in sample else dialect
+
+
+def _refuse_endless_header(source: Source, encoding: str, dialect: Dialect) -> None:
+    """Raise :class:`Unreadable` for names on which pandas would spend minutes: it compares each with all that are like it."""
+    names = dialect.layout.names
+    if names is None and dialect.layout.body:
+        return
+    if not names:  # the line is longer than the sample
+        names = source.first_line(_MAX_LINE).decode(encoding, "replace").split(dialect.sep)
+    alike = len(names) - len(set(names))
+    if len(names) > _MAX_NAMES:
+        raise Unreadable(f"its first line has {len(names):,} fields, too many for a table; as_='text' gives them")
+    if alike > _MAX_ALIKE:
+        raise Unreadable(f"its first line has {len(names):,} fields, {alike:,} of them alike; header=None numbers the columns")
 
 
 def _keywords(dialect: Dialect | None, options: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import gzip
 import io
@@ -185,3 +186,43 @@ pathlib.Path("a.bin").write_bytes(header + b" 007\\x1a")
 pathlib.Path("a.dbf.gz").write_bytes(gzip.compress(header + b" 007\\x1a"))
 """
     assert kernel.value("[load_file(name).to_dict('list') for name in ('a.bin', 'a.dbf.gz')]", setup) == [{"n": [7]}] * 2
+
+
+def test_xml_nested_without_end_is_refused(kernel: Kernel) -> None:
+    assert "it is nested too deeply" in kernel.failure("a.xml", "<?xml version='1.0'?>" + "<a>" * 20_000 + "</a>" * 20_000)
+    kernel.put("b.xml", "<?xml version='1.0'?>" + "<a>" * 200 + "x" + "</a>" * 200)
+    assert kernel.value("str(load_file('b.xml')).count('a')") == 200
+
+
+def test_the_one_file_of_an_archive_is_named(kernel: Kernel) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name in ("data/", "data/a.csv", "__MACOSX/data/._a.csv", "data/.DS_Store"):
+            archive.writestr(name, "a,b\n1,2\n" if name.endswith("a.csv") else "")
+    kernel.put("a.zip", packed.getvalue())
+
+    answer = kernel.run("load_file('a.zip').load('data/a.csv').to_dict('list')")
+
+    assert answer.value == {"a": [1], "b": [2]}
+    assert "it is an archive of one file; .load('data/a.csv') opens that" in answer.notes
+
+
+#: Written by ``zip -P secret``: a.csv, with one row.
+LOCKED = base64.b64decode(
+    "UEsDBAoACQAAANG4fV17B5cKFAAAAAgAAAAFAAAAYS5jc3Y/FOCMDvP2TjU7q67MxVWoC/6OZ1BLBwh7B5cKFAAAAAgAAABQSwECHgMKAAkAAA"
+    "DRuH1deweXChQAAAAIAAAABQAAAAAAAAABAAAApIEAAAAAYS5jc3ZQSwUGAAAAAAEAAQAzAAAARwAAAAAA"
+)
+
+
+def test_archives_with_a_password_ask_for_it(kernel: Kernel) -> None:
+    kernel.put("a.zip", LOCKED)
+    setup = """
+import py7zr
+with py7zr.SevenZipFile("a.7z", "w", password="secret") as archive:
+    archive.writestr("a,b\\n1,2\\n", "a.csv")
+"""
+    for name in ("a.zip", "a.7z"):
+        needed, wrong = (kernel.run(f"load_file({name!r}{more}).load('a.csv')", setup) for more in ("", ", password='x'"))
+        assert f"a.csv is protected, and the password is needed: load_file({name!r}, password='…')" in needed.message
+        assert wrong.error is not None
+        assert kernel.value(f"load_file({name!r}, password='secret').load('a.csv').to_dict('list')") == {"a": [1], "b": [2]}

@@ -123,3 +123,14 @@ def test_dates_that_stay_text_are_said_with_their_format(kernel: Kernel) -> None
 )
 def test_the_form_of_dates_is_told_from_all_of_them(cells: list[str], form: str) -> None:
     assert date_form(cells) == form
+
+
+@pytest.mark.parametrize(("fields", "reason"), [("a," * 6_000, "5,999 of them alike"), ("x1," * 300_000, "too many for a table")])
+def test_a_first_line_without_end_is_refused_at_once(kernel: Kernel, fields: str, reason: str) -> None:
+    assert reason in kernel.failure("a.csv", fields)
+
+
+def test_thousands_of_columns_open(kernel: Kernel) -> None:
+    kernel.put("a.csv", ",".join(f"x{n}" for n in range(3000)) + "\n" + ",".join(["1"] * 3000) + "\n")
+
+    assert kernel.value("load_file('a.csv').shape") == [1, 3000]
