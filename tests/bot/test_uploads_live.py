@@ -59,7 +59,7 @@ async def test_what_can_be_done_with_a_file_also_after_a_restart(open_stage: Ope
     async with open_stage([lambda request: Reply(f"Got: {last_message(request)}")]) as stage:
         ada = stage.member()
         thread = await stage.open(ada, "", attachments=[("d.csv", CSV)])
-        await until(lambda: not stage.busy(thread) and labels(with_buttons(thread.history())))
+        await until(lambda: not stage.busy(thread) and any(map(labels, thread.history())))
         message = with_buttons(thread.history())
         await stage.env.restart_bot(ThreadbookBot(stage.service))
         (before,) = await stage.interpreter.files.list(ada.id)
@@ -131,7 +131,7 @@ async def test_what_is_no_notebook_is_refused_and_leaves_no_thread(open_stage: O
     async with open_stage(None) as stage:
         ada = stage.member()
         thread = await stage.open(ada, "", attachments=[("a.ipynb", b"{}")])
-        await until(lambda: not stage.busy(thread) and labels(with_buttons(thread.history())))
+        await until(lambda: not stage.busy(thread) and any(map(labels, thread.history())))
         refused = await ada.click(with_buttons(thread.history()), label="Open as session")
         assert "is no notebook" in said(refused).content
         assert [each.id for each in stage.channel.threads] == [thread.id]
@@ -152,7 +152,7 @@ async def test_a_look_into_a_file_ends_nobodys_kernel(open_stage: OpenStage) -> 
             await session.execute("x = 1")
         assert not await stage.interpreter.has_room(ada.id)
         thread = await stage.open(ada, "", attachments=[("d.csv", CSV)])
-        await until(lambda: not stage.busy(thread) and labels(with_buttons(thread.history())))
+        await until(lambda: not stage.busy(thread) and any(map(labels, thread.history())))
         assert "carat" not in all_text(thread.history())
         for session in sessions:
             assert (await session.execute("x")).status == "ok"
