@@ -96,7 +96,7 @@ async def test_a_notebook_opens_as_a_session_of_its_own_thread(open_stage: OpenS
     async with open_stage(None) as stage:
         ada = stage.member()
         first = await stage.open(ada, "", attachments=[("a.ipynb", notebook("x = 20", "print(x + 1)", "print('last')"))])
-        await until(lambda: not stage.busy(first) and labels(with_buttons(first.history())))
+        await until(lambda: not stage.busy(first) and any(map(labels, first.history())))
         await ada.click(with_buttons(first.history()), label="Open as session")
         (opened,) = [thread for thread in stage.channel.threads if thread.id != first.id]
         message = with_buttons(opened.history())
