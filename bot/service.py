@@ -144,13 +144,18 @@ class Service:
 
     async def remove(self, place: Place) -> None:
         """Delete the sessions of a place, and what is known of it."""
+        await self.clear(place)
+        await self.places.forget(place.channel_id)
+
+    async def clear(self, place: Place) -> None:
+        """Delete the sessions of a place; what is said there next begins a new one."""
         if (conversation := self._conversations.pop(place.channel_id, None)) is not None:
             conversation.stop()
             await conversation.wait()
         for session_id in place.session_ids:
             with contextlib.suppress(UnknownSessionError):
                 await self.interpreter.remove_session(place.user_id, session_id)
-        await self.places.forget(place.channel_id)
+        await self.places.change(place, resets=0, earlier=())
 
     async def aclose(self) -> None:
         """Stop all turns; each gets its end shown."""

@@ -17,7 +17,7 @@ async def sweep(service: Service, guild_id: int | None = None) -> list[Place]:
     removed = []
     for place in await service.places.all():
         if guild_id in (None, place.guild_id) and await _has_had_its_time(service, place):
-            await service.remove(place)
+            await (service.clear(place) if place.ended_at is None else service.remove(place))
             logger.info("removed the sessions of place %s of user %s", place.channel_id, place.user_id)
             removed.append(place)
     return removed

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import time
 from datetime import timedelta
 
 import pytest
@@ -294,6 +296,23 @@ class TestAdministration:
             stage.service.clock = lambda: stage.env.now() + timedelta(days=31)
             assert place.channel_id in [gone.channel_id for gone in await sweep(stage.service)]
             assert not any(info.session_id == place.session_id for info in await stage.interpreter.sessions())
+
+    async def test_unused_sessions_go_when_the_server_wants_it_and_the_thread_begins_anew(self, open_stage: OpenStage) -> None:
+        async with open_stage(None) as stage:
+            ada = stage.member()
+            thread = await stage.open(ada, "!run x = 41")
+            await stage.ended(thread)
+            place = await place_of(stage, thread.id)
+            session = await stage.interpreter.session(ada.id, place.session_id)
+            history = session.folder / "history.jsonl"
+            await stage.service.gate.rules.change(stage.guild.id, session_days=3)
+            assert place.channel_id not in [gone.channel_id for gone in await sweep(stage.service)]
+            four_days_ago = time.time() - 4 * 86_400
+            os.utime(history, (four_days_ago, four_days_ago))
+            assert [gone.channel_id for gone in await sweep(stage.service, stage.guild.id)] == [thread.id]
+            assert not history.exists()
+            await ada.send(thread, "!run print('x' in globals())")
+            assert "False" in all_text(await stage.ended(thread, turns=2))
 
 
 class TestErrors:
