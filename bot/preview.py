@@ -84,8 +84,9 @@ _look(%s)
 async def previews(interpreter: Interpreter, user_id: str, file_ids: Sequence[str]) -> dict[str, str]:
     """Return Markdown about what files of a user hold, by ``file_id``; nothing about those that cannot be looked into now."""
     try:
-        if not file_ids or not await interpreter.has_room(user_id):
-            return {}  # no session of theirs loses its kernel for a look
+        if not file_ids:
+            return {}
+        # where there is no room for one more kernel, no session of theirs loses its own for a look
         async with asyncio.timeout(TIMEOUT_S), fresh_session(interpreter, user_id, "preview") as session:
             result = await session.execute(_LOOK % ascii(list(file_ids[:MAX_FILES])), timeout=_RUN_S)
     except (ThreadbookError, TimeoutError) as exc:
