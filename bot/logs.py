@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 #: What the code that runs now works on; every line that it logs has these fields.
 _about: ContextVar[Mapping[str, Any] | None] = ContextVar("about", default=None)
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _STANDARD = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 #: These tell every connection and request; what matters of it is a warning.
 _QUIET = ("discord", "aiohttp.access", "asyncio", "httpx2", "httpcore2", "openai")
@@ -64,7 +66,7 @@ class Lines(logging.Formatter):
         """Format all but the traceback."""
         line = super().formatMessage(record)
         line = " ".join([line, *(f"{name}={_plain(value)}" for name, value in fields_of(record).items())])
-        return line.replace("\r", "\\r").replace("\n", "\\n")
+        return _CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), line)
 
 
 class JsonLines(logging.Formatter):

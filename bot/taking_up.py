@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -47,21 +48,32 @@ async def _take_up(client: discord.Client, service: Service, left: LeftTurn) -> 
 async def _withdraw_shown(client: discord.Client, channel: discord.abc.Messageable, left: LeftTurn) -> None:
     """Delete what the turn had shown: it is shown again whole, and nobody would bring it up to date any more."""
     messages = channel.history(limit=_MAX_MESSAGES, after=left.moment - _SKEW, oldest_first=True)
-    for message in [message async for message in messages if _is_of(message, client, left)]:
+    for message in shown_of([message async for message in messages if message.author == client.user], left):
         try:
             await message.delete()
         except discord.HTTPException as exc:
             logger.warning("a message of an interrupted turn stays: %s", exc)
 
 
-def _is_of(message: discord.Message, client: discord.Client, left: LeftTurn) -> bool:
-    """Whether a message shows the turn: panels and files have no text of their own, and the turn before has other buttons."""
-    if client.user is None or message.author.id != client.user.id or message.content:
-        return False
-    turns = {(int(match[1]), match[2]) for match in map(_BUTTON.match, _custom_ids(message)) if match is not None}
-    return not turns or (left.cells, left.session_id) in turns
+def shown_of(own: Sequence[discord.Message], left: LeftTurn) -> list[discord.Message]:
+    """Which of the bot's own messages, the oldest first, show the turn.
+
+    Panels and files have no text of their own; the last panel of the turn before has other buttons, and what is older than it
+    belongs to that turn, too.
+    """
+    found: list[discord.Message] = []
+    for message in own:
+        if message.content:
+            continue
+        ids = _custom_ids(message)
+        turns = {(int(match[1]), match[2]) for match in map(_BUTTON.match, ids) if match is not None}
+        if ids and (left.cells, left.session_id) not in turns:
+            found.clear()
+        else:
+            found.append(message)
+    return found
 
 
 def _custom_ids(message: discord.Message) -> list[str]:
     rows: list[Any] = [row for row in message.components if isinstance(row, discord.ActionRow)]
-    return [button.custom_id or "" for row in rows for button in row.children if isinstance(button, discord.Button)]
+    return [child.custom_id for row in rows for child in row.children if getattr(child, "custom_id", None)]

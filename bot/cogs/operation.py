@@ -54,6 +54,5 @@ class Operation(commands.Cog, name="Threadbook operation"):
 
 def _report(guild: discord.Guild) -> None:
     if missing := missing_permissions(guild):
-        logger.warning(
-            "in the server %s (%d) the bot lacks %s: grant it to its role under Server Settings → Roles", guild, guild.id, missing
-        )
+        hint = "allow that to its role under Server Settings → Roles"
+        logger.warning("in the server %s (%d) the bot lacks %s: %s", guild, guild.id, missing, hint)

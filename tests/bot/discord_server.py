@@ -78,6 +78,8 @@ class DiscordServer:
         self.files: dict[str, bytes] = {}
         #: Called with every message that the bot posts or edits, as soon as that is so.
         self.on_post: Callable[[Json], None] = lambda _message: None
+        #: Called with every thread that the bot opens.
+        self.on_thread: Callable[[Json], None] = lambda _thread: None
         self._numbers = itertools.count(1)
         self.bot = self.add_user("Threadbook", bot=True)
 
@@ -499,6 +501,7 @@ async def _thread_in(server: DiscordServer, channel: str, payload: Json, **_: An
 async def _open_thread(server: DiscordServer, channel: str, thread_id: str, payload: Json, kind: int) -> Json:
     parent = server.channels[channel]
     thread = server._thread(parent, thread_id, payload["name"], kind)
+    server.on_thread(thread)
     await server._tell("THREAD_CREATE", {**thread, "newly_created": True}, parent)
     return thread
 

@@ -59,9 +59,9 @@ def test_a_traceback_is_one_field_and_one_line(capsys: pytest.CaptureFixture[str
 def test_lines_for_people_have_the_fields_and_cannot_be_forged(capsys: pytest.CaptureFixture[str]) -> None:
     logs.set_up("text", "INFO")
     with logs.about(user="7"):
-        logging.getLogger("bot").info("said %s", "hi\n2026-01-01 ERROR root: forged", extra={"turn": "a\nb"})
+        logging.getLogger("bot").info("said %s", "hi\n2026-01-01 ERROR root: forged", extra={"turn": "a\n\x1b[2Jb"})
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("INFO bot: said hi\\n2026-01-01 ERROR root: forged turn=a\\nb user=7")
+    assert line.endswith("INFO bot: said hi\\n2026-01-01 ERROR root: forged turn=a\\n\\x1b[2Jb user=7")
 
 
 def test_what_the_library_tells_of_itself_is_left_out_below_warnings(capsys: pytest.CaptureFixture[str]) -> None:

@@ -62,15 +62,14 @@ async def test_a_turn_that_a_kill_interrupted_is_told_and_shown_whole_by_the_nex
         async with bot_process(server, settings, METRICS_PORT=str(port), LOG_FORMAT="json") as bot:
             await until(lambda: "restarted in the middle of this turn" in server.text(thread))
             let_go(settings)
-            await until(lambda: "\n42\n" in server.text(thread))
+            await until(lambda: server.text(thread).count("-# done") == 2)
+            await until(lambda: not list((settings.data_dir / "bot" / "turns").iterdir()))
             text = server.text(thread)
             assert text.count("begun") == 2  # what Ada wrote, and what it printed
             assert text.index("and ended\n") < text.index("\n42\n")
-            assert text.count("-# done") == 2
             assert "ask again for what is missing" in text
             assert server.figures(thread) == ["figure-1.png", "go", "made.txt"]
             assert all("Stop" not in labels(message) for message in server.messages[thread["id"]])
-            assert list((settings.data_dir / "bot" / "turns").iterdir()) == []
             async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/metrics") as response:
                 counted = await response.text()
             assert 'threadbook_turns_total{status="failed"} 1.0' in counted
@@ -111,7 +110,7 @@ async def test_what_discord_refuses_is_named_and_only_a_token_that_is_none_ends_
             await until(lambda: server.gateway.connected)
             await until(lambda: "lacks" in bot.log)
             assert "Message Content intent is off" in bot.log
-            assert "lacks Attach Files, Create Public Threads, Create Private Threads, Send Messages in Threads: grant" in bot.log
+            assert "lacks Attach Files, Create Public Threads, Create Private Threads, Send Messages in Threads: allow" in bot.log
             thread = await server.ask(ada, channel, "!run print(6 * 7)")
             await until(lambda: "\n42\n" in server.text(thread))
             await server.gateway.break_off(4004)
