@@ -6,7 +6,7 @@ import asyncio
 import io
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import discord
 
@@ -38,27 +38,39 @@ async def cells_of(service: Service, place: Place, session_id: str, first: int, 
 
 
 async def send_notebook(
-    interaction: discord.Interaction[Any], service: Service, place: Place, session_id: str, form: str = "notebook"
+    interaction: discord.Interaction[Any],
+    service: Service,
+    place: Place,
+    session_id: str,
+    form: str = "notebook",
+    *,
+    verify: bool = False,
 ) -> None:
-    """Send a session to who asks, as a ``notebook``, as ``html``, or as a ``bundle`` with its data; offer the other two."""
+    """Send a session to who asks, as a ``notebook``, as ``html``, or as a ``bundle`` with its data; offer the other two.
+
+    ``verify`` runs it again in a fresh kernel first, and says what of it reproduces.
+    """
     await interaction.response.defer(ephemeral=True, thinking=True)
-    text, file = await exported(interaction, service, place.user_id, session_id, form)
+    text, file = await exported(interaction, service, place.user_id, session_id, form, verify=verify)
     others = [TurnButton("html", session_id), TurnButton("bundle", session_id)] if form == "notebook" else []
     more: dict[str, Any] = {"view": row_of(*others)} if others else {}
     await answer(interaction, text, file=file, **more)
 
 
 async def exported(
-    interaction: discord.Interaction[Any], service: Service, user_id: str, session_id: str, form: str
+    interaction: discord.Interaction[Any], service: Service, user_id: str, session_id: str, form: str, *, verify: bool = False
 ) -> tuple[str, discord.File]:
     """Return a session in one of these forms, and what is to be said of it, within what Discord takes where it is asked for."""
     session = await service.interpreter.session(user_id, session_id, create=False)
     limit = interaction.guild.filesize_limit if interaction.guild is not None else FILE_LIMIT
-    options = ExportOptions(format="html" if form == "html" else "ipynb", bundle=form == "bundle", max_bytes=limit)
+    kind: Literal["html", "ipynb"] = "html" if form == "html" else "ipynb"
+    options = ExportOptions(format=kind, bundle=form == "bundle", verify=verify, max_bytes=limit)
     export = await export_session(service.interpreter, session, options)
     name, content = export.as_one_file()
     what = {"html": "web page: it opens in any browser", "bundle": "notebook with its data and packages"}.get(form, "notebook")
     notes = [f"-# {verbatim(note, 300)}" for note in export.notes[:_MAX_NOTES]]
+    if export.verification is not None:
+        notes.insert(0, f"Run again in a fresh kernel: {verbatim(export.verification.sentence, 500)}")
     return head("\n".join([f"The session as a {what}.", *notes]), MESSAGE_LIMIT), discord.File(io.BytesIO(content), name)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import discord
 from discord import app_commands
@@ -98,11 +98,17 @@ class Turns(commands.Cog, name=TURNS):
             await answer(interaction, _BEGUN)
 
     @app_commands.command(name="notebook", description="Take this session away as a Jupyter notebook")
-    async def notebook_command(self, interaction: discord.Interaction[Any]) -> None:
+    @app_commands.describe(form="As what", verify="Run it again in a fresh kernel first, and say which cells reproduce")
+    async def notebook_command(
+        self,
+        interaction: discord.Interaction[Any],
+        form: Literal["notebook", "html", "bundle"] = "notebook",
+        verify: bool = False,
+    ) -> None:
         """Export."""
         async with explained(interaction):
             place = await place_of(self._service, interaction)
-            await send_notebook(interaction, self._service, place, place.session_id)
+            await send_notebook(interaction, self._service, place, place.session_id, form, verify=verify)
 
     def _conversation(self, interaction: discord.Interaction[Any]) -> Conversation | None:
         return self._service.running(interaction.channel_id) if interaction.channel_id is not None else None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import simcord
 
 from bot.agent.models.scripted import Reply
+from bot.cogs.takeaway import exported
 from tests.bot.conftest import OpenStage, Stage, said, with_buttons
 from tests.integration.elsewhere import (
     MODULE,
@@ -68,3 +71,20 @@ async def test_the_button_gives_a_notebook_and_a_bundle_that_runs_with_no_cell_d
         python = environment_of(folder / "requirements.txt", tmp_path / "venv")
         ran = await run_elsewhere(taken, folder, python, monkeypatch)
         await assert_nothing_differs(taken, ran, await stage.interpreter.session("compares", "pictures"))
+
+
+@pytest.mark.slow
+async def test_the_command_says_which_cells_reproduce(open_stage: OpenStage) -> None:
+    async with open_stage(None) as stage:
+        ada = stage.member()
+        thread = await stage.open(ada, "!run print(6 * 7)")
+        await ada.send(thread, "!run import time; print(time.time_ns())")
+        await stage.ended(thread, turns=2)
+        place = await stage.service.places.find(thread.id)
+        assert place is not None
+        # not as a command: the simulated Discord wants that to be over sooner than two kernels start and run
+        asked: Any = SimpleNamespace(guild=None)
+        text, file = await exported(asked, stage.service, place.user_id, place.session_id, "html", verify=True)
+        assert "Run again in a fresh kernel: 1 of 2 cells reproduce; cell 2" in text
+        assert file.filename.endswith(".html")
+        assert b"42" in file.fp.read()
