@@ -22,7 +22,7 @@ run: setup ## set up what is missing and start the bot; without DISCORD_TOKEN, o
 	@if [ -n "$$DISCORD_TOKEN" ] || grep -qs '^ *DISCORD_TOKEN=..*' .env; then exec $(BIN)/threadbook bot; fi; exec $(BIN)/threadbook console
 
 test: setup ## set up what is missing and run the whole test suite
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 lint: service ## check style, types and the direction of imports
 	@$(BIN)/ruff check .
