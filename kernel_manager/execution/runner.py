@@ -141,6 +141,8 @@ class CellRun:
         """Wait for the end and return the result; ``files`` is left to the caller."""
         try:
             await self._done
+            if self._clock.is_up or self._was_interrupted:
+                self._kernel.catch_up()
         finally:
             self._leave()
         if not self._kernel.alive:
@@ -402,15 +404,17 @@ class CellRun:
     def _was_stopped_by_limit(self) -> bool:
         return self._limit_hit and self._failed and not self._interrupted
 
+    @property
+    def _was_interrupted(self) -> bool:
+        """Whether an interrupt ended the cell, whoever sent it."""
+        return (self._reply or {}).get("ename") == "KeyboardInterrupt"
+
     def _status(self) -> Status:
-        reply = self._reply or {}
-        was_interrupted = reply.get("ename") == "KeyboardInterrupt"
-        # the interrupt's effect may reach us before the word that it was sent
-        if self._capped or self._deadline_hit or (was_interrupted and not self._interrupted and self._clock.is_up):
+        if self._capped or self._deadline_hit or (self._was_interrupted and not self._interrupted and self._clock.is_up):
             return "timeout"
         if self._was_stopped_by_limit:
             return "error"
-        if self._interrupted or was_interrupted:
+        if self._interrupted or self._was_interrupted:
             return "interrupted" if self._failed else "ok"
         return "error" if self._failed else "ok"
 

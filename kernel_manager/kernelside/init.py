@@ -15,7 +15,7 @@ Requests on ``init.sock`` (see :mod:`protocol`), each answered with ``{"ok": tru
 The kernel says over a pipe when it listens and when a cell is over. Code can forge that, so it counts only while no client
 is connected: then nobody else would stop the clock of a cell whose service was killed.
 
-Events: ``ready``; ``deadline`` (the SIGINT was sent); ``limit`` (one was sent because a limit is passed); ``exit`` with the
+Events: ``ready``; ``deadline`` (a SIGINT follows); ``limit`` (one follows because a limit is passed); ``exit`` with the
 contents of ``exit.json``.
 """
 
@@ -163,8 +163,9 @@ class Init:
             self._deadline = None
             self._deadline_hit = True
             self._kill_at = now + self._grace
-            self._signal_group(signal.SIGINT)
+            # first: whoever sees what the interrupt did can know by then why it was sent
             self._broadcast({"event": "deadline"})
+            self._signal_group(signal.SIGINT)
         elif self._may_be_idle() and now >= self._last_used + self._idle_limit():
             self._kill("idle")
 
@@ -208,8 +209,8 @@ class Init:
             self._over_since = None
         elif self._over_since is None:
             self._over_since = now
-            self._signal_group(signal.SIGINT)
             self._broadcast({"event": "limit", "limit": "workspace"})
+            self._signal_group(signal.SIGINT)
         elif now >= self._over_since + LIMIT_GRACE_S:
             self._kill("workspace")
 

@@ -138,6 +138,10 @@ class LiveKernel:
         """Signal the kernel and its process group."""
         self._init.tell("signal", number=int(number))
 
+    def catch_up(self) -> None:
+        """Hear what the supervisor has said by now: it says why it interrupts before it does."""
+        self._init.read_waiting()
+
     def kill(self, reason: str) -> None:
         """End the kernel and everything it started, at once; await ``exited`` afterwards."""
         self._init.tell("stop", reason=reason)

@@ -78,18 +78,25 @@ class PacketClient:
             raise PacketClosedError(f"the other side is gone: {exc.strerror}") from exc
         self._waiting.append(future)
 
-    def _on_readable(self) -> None:
+    def read_waiting(self) -> None:
+        """Take all that has come already, without waiting for the event loop to look."""
+        while self._socket is not None and self._on_readable():
+            pass
+
+    def _on_readable(self) -> bool:
+        """Take one packet; return whether there was any."""
         assert self._socket is not None
         try:
             packet = self._socket.recv(protocol.MAX_PACKET)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             packet = b""
-        if not packet:
+        if packet:
+            self._dispatch(protocol.decode(packet))
+        else:
             self.close()
-            return
-        self._dispatch(protocol.decode(packet))
+        return bool(packet)
 
     def _dispatch(self, packet: Packet) -> None:
         if "event" in packet:

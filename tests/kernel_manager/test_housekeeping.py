@@ -3,7 +3,8 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,8 +34,10 @@ class Clock:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", runtime_dir=tmp_path / "r", session_retention_days=30)
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    # the path of a socket has to be short
+    with tempfile.TemporaryDirectory(prefix="tb-", dir="/tmp") as runtime_dir:
+        yield Settings(data_dir=tmp_path / "data", runtime_dir=Path(runtime_dir), session_retention_days=30)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -44,6 +45,8 @@ class ScriptedKernel(LiveKernel):
     def __init__(self, folder: Path) -> None:
         super().__init__(KernelFolder(folder))
         self.asked: list[tuple[Any, ...]] = []
+        #: What the supervisor has said and nobody has heard yet.
+        self.unheard: list[Callable[[], None]] = []
         self._set_ready()
 
     def arm(self, seconds: float, grace: float) -> None:
@@ -55,6 +58,10 @@ class ScriptedKernel(LiveKernel):
     def send_signal(self, number: int = 2) -> None:
         self.asked.append(("signal", int(number)))
 
+    def catch_up(self) -> None:
+        while self.unheard:
+            self.unheard.pop(0)()
+
     def kill(self, reason: str) -> None:
         self.asked.append(("kill", reason))
 
@@ -62,6 +69,11 @@ class ScriptedKernel(LiveKernel):
         """The supervisor says that the time is up."""
         if self.on_deadline is not None:
             self.on_deadline()
+
+    def hit_limit(self) -> None:
+        """The supervisor says that the working folder is full."""
+        if self.on_limit is not None:
+            self.on_limit("workspace")
 
     def end(self, **report: Any) -> None:
         """The kernel ends."""

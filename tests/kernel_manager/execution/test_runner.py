@@ -14,6 +14,7 @@ from kernel_manager.execution.events import CellStarted, Event, InputRequested, 
 from kernel_manager.execution.outputs import OutputLimits
 from kernel_manager.execution.result import ExecutionResult
 from kernel_manager.execution.runner import (
+    FULL_CAUSE,
     LEAVE_S,
     LEFT_CAUSE,
     LOOK_S,
@@ -360,6 +361,23 @@ async def test_so_did_one_whose_interrupt_was_quicker_than_the_word_of_it(sent: 
     sent.fails("KeyboardInterrupt", "")
     sent.idle()
     assert (await sent.result()).status == "timeout"
+
+
+async def test_so_did_one_that_handled_the_interrupt_before_anybody_heard_of_it(sent: Stage) -> None:
+    sent.busy()
+    await sent.time.pass_by(10)
+    sent.kernel.unheard.append(sent.kernel.hit_deadline)
+    sent.reply()
+    sent.idle()
+    assert (await sent.result()).status == "timeout"
+
+
+async def test_one_that_was_interrupted_for_a_limit_failed_for_it_though_nobody_had_heard_of_it(sent: Stage) -> None:
+    sent.busy()
+    sent.kernel.unheard.append(sent.kernel.hit_limit)
+    sent.fails("KeyboardInterrupt", "")
+    sent.idle()
+    assert (await sent.result()).cause == FULL_CAUSE
 
 
 async def test_the_deadline_of_an_earlier_cell_is_not_this_ones(sent: Stage) -> None:
