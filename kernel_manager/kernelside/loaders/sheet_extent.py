@@ -15,7 +15,8 @@ from typing import Any
 
 from .source import Source, Unreadable
 
-_FEW = 2_000_000
+#: What a sheet has at most whose rows have five digits and whose columns one letter.
+_FEW = 26 * 99_999
 _MANY = 20_000_000
 _SPARSE = 4
 
@@ -27,6 +28,8 @@ _ROW = re.compile(rb'row (?:[^<>]*? )?r="(\d{1,9})')
 _WIDE = re.compile(rb'r="([A-Z]{2,3})\d')
 _DEEP = re.compile(rb'r="[A-Z]{1,3}(\d{6,9})')
 _OTHER_QUOTES = b"r='"
+#: Whether any row has more than five digits, or any column more than one letter: a look that costs little.
+_FAR = re.compile(rb'r="(?:[A-Z]{0,3}\d{6}|[A-Z]{2,3}\d)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,9 @@ def _may_be_sheet(name: str) -> bool:
 
 
 def _extent(archive: zipfile.ZipFile, name: str) -> Extent:
+    with archive.open(name) as member:
+        if not any(_OTHER_QUOTES in text or _FAR.search(text) for text in _pieces(member)):
+            return Extent(99_999, 26, 0)
     rows = columns = filled = 0
     with archive.open(name) as member:
         for text in _pieces(member):
