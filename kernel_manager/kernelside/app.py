@@ -45,6 +45,8 @@ from .turns import LONG_TURN_NS, USUAL_TURN_NS, take_turns_of
 
 #: A new kernel's first cell comes before what only later ones need, in seconds.
 SETTLE_AFTER_S = 0.5
+#: Objects that a new kernel may make before it looks for cycles among them: a first figure makes many, and little garbage.
+FIRST_COLLECTION = 20_000
 
 
 class KernelApp(IPKernelApp):
@@ -232,6 +234,8 @@ def run(app: KernelApp, handles: KernelHandles, places: KernelPlaces, wait: Call
     a stranger runs before.
     """
     take_turns_of(LONG_TURN_NS)
+    usual = gc.get_threshold()
+    gc.set_threshold(FIRST_COLLECTION, *usual[1:])
     gc.enable()
     _reseed()
     app.kernel.interrupts.install()
@@ -246,7 +250,7 @@ def run(app: KernelApp, handles: KernelHandles, places: KernelPlaces, wait: Call
     wait()
     os.write(handles.news, READY)
     loop = ioloop.IOLoop.current()
-    loop.call_later(SETTLE_AFTER_S, _settle, app.blas_setters)
+    loop.call_later(SETTLE_AFTER_S, _settle, app.blas_setters, usual)
     _serve(loop)
 
 
@@ -289,8 +293,9 @@ def _loaded_libraries(part: str) -> set[str]:
         return set()
 
 
-def _settle(blas_setters: Sequence[Callable[[int], object]]) -> None:
+def _settle(blas_setters: Sequence[Callable[[int], object]], collections: tuple[int, int, int]) -> None:
     take_turns_of(USUAL_TURN_NS)
+    gc.set_threshold(*collections)
     _restore_threads(blas_setters)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 
 import pytest
 
 from kernel_manager import CellFinished, CellStarted, Interpreter, OutputAdded, Session
 from tests.integration.following import Follower, events_of, failure, kinds, shown, written
-from tests.integration.support import value
+from tests.integration.support import PATIENCE, value
 
 
 async def test_events_tell_the_start_then_the_outputs_then_the_end(session: Session) -> None:
@@ -234,3 +235,10 @@ async def test_hostile_output_still_makes_sound_json(session: Session) -> None:
     json.dumps(result.to_dict(), ensure_ascii=False).encode("utf-8")
     assert result.status == "error"
     assert value(await session.execute("'alive'")) == "'alive'"
+
+
+async def test_cycles_are_collected_as_anywhere_soon_after_the_start(session: Session) -> None:
+    usual = str(gc.get_threshold())
+    async with asyncio.timeout(PATIENCE):
+        while value(await session.execute("import gc; gc.get_threshold()")) != usual:
+            pass
