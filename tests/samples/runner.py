@@ -1,6 +1,6 @@
 """Loads every sample, and damaged copies of it, as a kernel would; one line of JSON for each. Runs in the kernel environment.
 
-``runner.py PACKAGE SHARD SHARDS``. Loaders with limits run in forks of this process instead of new programs: that is what
+``runner.py PACKAGE OVERLAY SHARD SHARDS``; the overlay holds the packages that the environment lacks. Loaders with limits run in forks of this process instead of new programs: that is what
 makes a thousand of them take seconds. The way through a new program has tests of its own.
 """
 
@@ -133,13 +133,14 @@ def warm_up() -> None:
 
 
 def main() -> None:
-    package, shard, shards = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    package, overlay, shard, shards = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+    sys.path.append(overlay)
     answers = os.fdopen(os.dup(1), "w")
     warnings.simplefilter("ignore")
     load_package(package)
     sys.path.insert(0, str(Path(__file__).parent))
     samples: dict[str, Any] = importlib.import_module("registry").SAMPLES
-    for module in ("tables", "media", "papers", "science"):
+    for module in ("tables", "media", "papers", "science", "on_demand"):
         importlib.import_module(module)
     add_texts()
     warm_up()
@@ -154,7 +155,7 @@ def main() -> None:
         importlib.import_module("kernelside.loaders.source"),
         importlib.import_module("kernelside.loaders.recognition"),
     )
-    only = set(sys.argv[4].split(",")) if len(sys.argv) > 4 else None
+    only = set(sys.argv[5].split(",")) if len(sys.argv) > 5 else None
     with tempfile.TemporaryDirectory() as folder:
         load_file = importlib.import_module("kernelside.load_file").make_load_file(folder)
         for number, (extension, one) in enumerate(samples.items()):

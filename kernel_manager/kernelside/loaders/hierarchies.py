@@ -125,9 +125,23 @@ def load_zarr(source: Source) -> Any:
         group = zarr.open(str(root), mode="r")
         if not hasattr(group, "arrays"):
             return group[...]
+        if _is_dataset(group):
+            import xarray
+
+            return xarray.open_dataset(root, engine="zarr", consolidated=False).load()
         tree = Tree({f"/{path}": array[...] for path, array in _zarr_arrays(group)})
         tree.attrs = {"/": dict(group.attrs)}
         return tree
+
+
+def _is_dataset(group: Any) -> bool:
+    """Whether the arrays of a store name their dimensions, as xarray wants it."""
+    arrays = [array for _, array in group.arrays()]
+    return bool(arrays) and all("_ARRAY_DIMENSIONS" in array.attrs or any(_dimensions(array)) for array in arrays)
+
+
+def _dimensions(array: Any) -> tuple[Any, ...]:
+    return tuple(getattr(array.metadata, "dimension_names", None) or ())
 
 
 def _zarr_arrays(group: Any, prefix: str = "") -> Any:

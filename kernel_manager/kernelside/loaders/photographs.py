@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import struct
 from typing import Any
 
 from .source import Source, Unreadable
 
 _MAX_PIXELS = 200_000_000
+_JPEG_XR = b"II\xbc"
+#: Tags of the file format of JPEG XR (ITU-T T.832, annex A).
+_IMAGE_OFFSET, _IMAGE_BYTES = 0xBCC0, 0xBCC1
+_MAX_ENTRIES = 100
 
 
 def load_heif(source: Source) -> Any:
@@ -37,8 +42,25 @@ def load_with_imagecodecs(source: Source) -> Any:
     """A NumPy array of the pixels."""
     import imagecodecs
 
-    decode = imagecodecs.jpegxl_decode if not source.head.startswith(b"II\xbc") else imagecodecs.jpegxr_decode
-    return decode(source.read())
+    data = source.read()
+    if not source.head.startswith(_JPEG_XR):
+        return imagecodecs.jpegxl_decode(data)
+    if (missing := _end_of_image(data) - len(data)) > 0:
+        raise Unreadable(f"it is cut off: the last {missing:,} bytes are missing")
+    return imagecodecs.jpegxr_decode(data)
+
+
+def _end_of_image(data: bytes) -> int:
+    """Where the coded image of a JPEG XR file ends, as its directory (one of TIFF's) says; 0 if it does not say."""
+    try:
+        (at,) = struct.unpack_from("<I", data, 4)
+        (count,) = struct.unpack_from("<H", data, at)
+        entries: dict[int, int] = dict(
+            struct.unpack_from("<H6xI", data, at + 2 + 12 * number) for number in range(min(count, _MAX_ENTRIES))
+        )
+    except struct.error:
+        return len(data) + 1
+    return entries.get(_IMAGE_OFFSET, 0) + entries.get(_IMAGE_BYTES, 0)
 
 
 def _check_size(width: int, height: int) -> None:

@@ -15,7 +15,11 @@ import pytest
 
 from kernel_manager import kernelside
 from kernel_manager.kernelside.file_types import BY_EXTENSION, IMPORT_NAMES, KINDS, TYPES, FileType
+from kernel_manager.packages.approved import ApprovedPackages
 from kernel_manager.packages.base import Base
+from kernel_manager.packages.environments import Environment
+from kernel_manager.packages.installer import Installer, InstallLimits, Wanted
+from kernel_manager.packages.overlay import Overlay
 
 # All samples are opened in the fixture, whose time is the first test's; on a machine that is busy it may take minutes.
 pytestmark = pytest.mark.timeout(300)
@@ -47,14 +51,24 @@ TOLD_BY_CONTENT = frozenset({
 })  # fmt: skip
 
 EXTENSIONS = sorted(extension for row in TYPES for extension in row.extensions if BY_EXTENSION[extension] is row)
-SAMPLED = [extension for extension in EXTENSIONS if BY_EXTENSION[extension].name not in ON_DEMAND]
 
 
 @pytest.fixture(scope="module")
-def outcomes(kernel_python: Path) -> dict[str, Any]:
+def overlay(kernel_environment: Environment, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the service installs for a user who opens all that is on demand: from uv's cache, or else from the index."""
+    approved, made = ApprovedPackages.load(), Overlay(tmp_path_factory.mktemp("overlay") / kernel_environment.generation)
+    names = {package for row in TYPES if row.name in ON_DEMAND for package in row.packages}
+    wanted = [Wanted.plainly(package) for package in map(approved.named, sorted(names)) if package is not None]
+    made.prepare()
+    Installer(kernel_environment.root.parent, approved, InstallLimits(1 << 30, 240)).install(made, wanted)
+    return made.current
+
+
+@pytest.fixture(scope="module")
+def outcomes(kernel_python: Path, overlay: Path) -> dict[str, Any]:
     """What came of every sample and its damaged copies: each shard in one process of the kernel environment."""
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [str(kernel_python), "-I", str(SAMPLES / "runner.py"), str(PACKAGE)]
+    command = [str(kernel_python), "-I", str(SAMPLES / "runner.py"), str(PACKAGE), str(overlay)]
     found: dict[str, Any] = {}
     with ExitStack() as stack:
         answers = [stack.enter_context(tempfile.TemporaryFile("w+")) for _ in range(SHARDS)]
@@ -71,18 +85,15 @@ def outcomes(kernel_python: Path) -> dict[str, Any]:
     return found
 
 
-SAMPLED_TYPES = [row for row in TYPES if any(extension in SAMPLED for extension in row.extensions)]
-
-
 def outcomes_of(row: FileType, outcomes: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     for extension in row.extensions:
-        if extension in SAMPLED:
+        if BY_EXTENSION[extension] is row:
             assert "failure" not in outcomes[extension], outcomes[extension].get("failure")
             yield extension, outcomes[extension]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", SAMPLED_TYPES, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", TYPES, ids=lambda row: row.name)
 def test_samples_open_as_their_type_with_their_content(outcomes: dict[str, Any], row: FileType) -> None:
     for extension, outcome in outcomes_of(row, outcomes):
         whole = outcome["whole"]
@@ -99,7 +110,7 @@ def test_samples_open_as_their_type_with_their_content(outcomes: dict[str, Any],
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", SAMPLED_TYPES, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", TYPES, ids=lambda row: row.name)
 def test_damage_ends_in_one_error_or_in_what_is_there(outcomes: dict[str, Any], row: FileType) -> None:
     for extension, outcome in outcomes_of(row, outcomes):
         for variant in ("half", "empty", "renamed", "flipped 1", "flipped 2"):
@@ -110,7 +121,7 @@ def test_damage_ends_in_one_error_or_in_what_is_there(outcomes: dict[str, Any], 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("row", SAMPLED_TYPES, ids=lambda row: row.name)
+@pytest.mark.parametrize("row", TYPES, ids=lambda row: row.name)
 def test_a_file_that_lacks_its_half_or_all_of_it_is_an_error_or_is_said(outcomes: dict[str, Any], row: FileType) -> None:
     for extension, outcome in outcomes_of(row, outcomes):
         half, empty = outcome.get("half"), outcome["empty"]
