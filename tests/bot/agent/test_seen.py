@@ -163,7 +163,7 @@ class TestATraceback:
         ("path", "shown"),
         [
             (
-                "/root/.local/share/threadbook/environments/g-1/lib/python3.11/site-packages/pandas/core/frame.py:5, in f()",
+                "/home/ada/.local/share/threadbook/environments/g-1/lib/python3.11/site-packages/pandas/core/frame.py:5, in f()",
                 "pandas/core/frame.py:5, in f()",
             ),
             ("/packages/site-packages/sympy/core.py:5, in f()", "sympy/core.py:5, in f()"),
