@@ -56,7 +56,7 @@ def _opened(name: str, top: int) -> int:
     try:
         below = os.open(name, _FOLDER, dir_fd=top)
     except PermissionError:
-        os.chmod(name, 0o700, dir_fd=top)
+        _unlock(name, top)
         return os.open(name, _FOLDER, dir_fd=top)
     os.fchmod(below, 0o700)
     return below
@@ -66,4 +66,20 @@ def _unlink_or_bring_up(name: str, below: int, top: int) -> None:
     try:
         os.unlink(name, dir_fd=below)
     except (IsADirectoryError, PermissionError):
-        os.rename(name, secrets.token_hex(12), src_dir_fd=below, dst_dir_fd=top)
+        try:
+            os.rename(name, secrets.token_hex(12), src_dir_fd=below, dst_dir_fd=top)
+        except PermissionError:  # a folder that changes its parent is written to
+            _unlock(name, below)
+            os.rename(name, secrets.token_hex(12), src_dir_fd=below, dst_dir_fd=top)
+
+
+def _unlock(name: str, where: int) -> None:
+    """Give the owner the rights on a folder, and on nothing that a link leads to."""
+    if not hasattr(os, "O_PATH"):
+        os.chmod(name, 0o700, dir_fd=where)
+        return
+    path = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=where)
+    try:
+        os.chmod(f"/proc/self/fd/{path}", 0o700)  # noqa: PTH101  (of a descriptor)
+    finally:
+        os.close(path)

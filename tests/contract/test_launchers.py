@@ -327,7 +327,10 @@ def children(pid: int) -> list[int]:
 
 
 def descriptors(pid: int) -> int:
-    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    try:
+        return len(list(Path(f"/proc/{pid}/fd").iterdir()))
+    except PermissionError:
+        pytest.skip("only root can look at an init's descriptors")
 
 
 async def test_what_is_printed_before_a_sudden_end_is_kept(start: Start, context: zmq.asyncio.Context) -> None:

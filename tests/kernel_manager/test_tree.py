@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
@@ -52,6 +54,29 @@ def test_folders_that_nobody_may_enter_go_too(tmp_path: Path) -> None:
     (folder / "a").chmod(0)
     remove_tree(folder)
     assert not folder.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the test before is the same for an ordinary user")
+def test_an_ordinary_user_removes_them_too() -> None:
+    nobody = 65534
+    with tempfile.TemporaryDirectory(dir="/tmp") as name, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the child of this process runs nothing but this
+        os.chown(name, nobody, nobody)
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                os.setgid(nobody)
+                os.setuid(nobody)
+                closed = Path(name, "closed")
+                (closed / "a" / "b").mkdir(parents=True)
+                (closed / "a" / "b").chmod(0)
+                (closed / "a").chmod(0)
+                remove_tree(closed)
+                status = int(closed.exists())
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_link_in_place_of_the_folder_is_not_followed(tmp_path: Path) -> None:
