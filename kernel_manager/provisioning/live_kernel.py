@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -102,7 +103,21 @@ class LiveKernel:
         except (OSError, ServiceError):
             await kernel.aclose()
             return None
+        except BaseException:
+            await kernel.aclose()
+            raise
         return kernel
+
+    @classmethod
+    async def end_unheard(cls, folder: KernelFolder) -> None:
+        """End a kernel whose supervisor does not answer: without it, the system ends all that it started."""
+        kernel = cls(folder)
+        with contextlib.suppress(OSError):
+            await kernel._init.connect(folder.init_socket)
+            if (pid := kernel._init.peer_pid) > 1:
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.shield(kernel.exited)
+        await kernel.aclose()
 
     @classmethod
     def ended(cls, folder: KernelFolder) -> LiveKernel:

@@ -22,11 +22,20 @@ logger = logging.getLogger(__name__)
 _ASKED_FOR = frozenset({"stop", "restart"})
 #: Seconds that a kernel has to end once it was killed; only a process stuck in the system takes longer.
 _PATIENCE_S = 10.0
+#: Seconds within which a kernel's supervisor answers; it does nothing that takes long.
+_ANSWER_S = 5.0
 
 
 async def end_in(folder: KernelFolder, reason: str) -> bool:
     """End the kernel of a folder and all that it started, whatever it does; return whether there was one."""
-    kernel = await LiveKernel.attach(folder)
+    try:
+        async with asyncio.timeout(_ANSWER_S):
+            kernel = await LiveKernel.attach(folder)
+    except TimeoutError:
+        logger.warning("the supervisor of kernel %s does not answer and is killed", folder.kernel_id)
+        async with asyncio.timeout(_PATIENCE_S):
+            await LiveKernel.end_unheard(folder)
+        return True
     if kernel is None:
         return False
     async with contextlib.aclosing(kernel):

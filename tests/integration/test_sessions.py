@@ -23,7 +23,8 @@ from kernel_manager import (
     open_interpreter,
 )
 from kernel_manager.execution.result import ExecutionResult
-from tests.integration.support import PATIENCE, kernel_folders, kernel_pid, lives, printed, running, until, value
+from kernel_manager.sessions import ending
+from tests.integration.support import PATIENCE, kernel_folders, kernel_pid, lives, parent, printed, running, until, value
 
 ENDLESS = "print('begun', flush=True)\nwhile True: pass"
 
@@ -131,6 +132,18 @@ async def test_an_interrupt_that_comes_before_the_cell_has_begun_is_not_lost(ses
     os.kill(pid, signal.SIGCONT)
     assert (await task).status == "interrupted"
     assert await kernel_pid(session) == pid
+
+
+async def test_a_kernel_whose_supervisor_is_stuck_is_ended_all_the_same(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ending, "_ANSWER_S", 0.3)
+    await session.execute("x = 1")
+    pid = await kernel_pid(session)
+    os.kill(parent(pid), signal.SIGSTOP)
+    await session.stop()
+    await until(lambda: not lives(pid))
+    assert (await session.execute("'x' in globals()")).ok
 
 
 async def test_an_interrupt_without_a_cell_does_nothing(session: Session) -> None:
