@@ -109,15 +109,18 @@ class LiveKernel:
         return kernel
 
     @classmethod
-    async def end_unheard(cls, folder: KernelFolder) -> None:
-        """End a kernel whose supervisor does not answer: without it, the system ends all that it started."""
+    async def reach(cls, folder: KernelFolder) -> LiveKernel | None:
+        """Connect to a kernel whose supervisor does not answer, to end it; return None if it is gone."""
         kernel = cls(folder)
-        with contextlib.suppress(OSError):
+        try:
             await kernel._init.connect(folder.init_socket)
-            if (pid := kernel._init.peer_pid) > 1:
-                os.kill(pid, signal.SIGKILL)
-            await asyncio.shield(kernel.exited)
-        await kernel.aclose()
+        except OSError:
+            await kernel.aclose()
+            return None
+        except BaseException:
+            await kernel.aclose()
+            raise
+        return kernel
 
     @classmethod
     def ended(cls, folder: KernelFolder) -> LiveKernel:
@@ -160,6 +163,12 @@ class LiveKernel:
     def kill(self, reason: str) -> None:
         """End the kernel and everything it started, at once; await ``exited`` afterwards."""
         self._init.tell("stop", reason=reason)
+
+    def kill_supervisor(self) -> None:
+        """End the supervisor, which does not answer; in a jail, the system ends all that it started with it."""
+        if (pid := self._init.peer_pid) > 1:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
     async def aclose(self) -> None:
         """Disconnect; the kernel lives on."""

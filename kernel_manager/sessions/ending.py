@@ -28,18 +28,21 @@ _ANSWER_S = 5.0
 
 async def end_in(folder: KernelFolder, reason: str) -> bool:
     """End the kernel of a folder and all that it started, whatever it does; return whether there was one."""
+    answers = True
     try:
         async with asyncio.timeout(_ANSWER_S):
             kernel = await LiveKernel.attach(folder)
     except TimeoutError:
-        logger.warning("the supervisor of kernel %s does not answer and is killed", folder.kernel_id)
-        async with asyncio.timeout(_PATIENCE_S):
-            await LiveKernel.end_unheard(folder)
-        return True
+        answers = False
+        kernel = await LiveKernel.reach(folder)
     if kernel is None:
         return False
     async with contextlib.aclosing(kernel):
-        kernel.kill(reason)
+        if answers:
+            kernel.kill(reason)
+        else:
+            logger.warning("the supervisor of kernel %s does not answer and is killed", folder.kernel_id)
+            kernel.kill_supervisor()
         done, _ = await asyncio.wait({kernel.exited}, timeout=_PATIENCE_S)
     if not done:
         logger.warning("kernel %s (pid %d) does not end", folder.kernel_id, kernel.pid)
