@@ -173,11 +173,7 @@ class Chat(Gated, name="Threadbook chat"):
         await message.reply("You edited this.", view=offer("edited", message.id), allowed_mentions=discord.AllowedMentions.none())
 
     async def _again(self, interaction: discord.Interaction[Any], about: str) -> str:
-        channel = interaction.channel
-        assert isinstance(channel, discord.abc.Messageable)
-        message = await fetched(channel, int(about))
-        if message.author.id != interaction.user.id:
-            raise UsageError("only who wrote the message can run it again")
+        message = await _own_message(interaction, about, "only who wrote the message can run it again")
         place = await self._service.places.find(message.channel.id)
         if place is None or not place.may_run(interaction.user.id):
             raise UsageError("this is no session of yours any more")
@@ -186,21 +182,13 @@ class Chat(Gated, name="Threadbook chat"):
 
     async def _answer_late(self, interaction: discord.Interaction[Any], about: str) -> str:
         """Answer a mention that came while the bot was away."""
-        channel = interaction.channel
-        assert isinstance(channel, discord.abc.Messageable)
-        message = await fetched(channel, int(about))
-        if message.author.id != interaction.user.id:
-            raise UsageError("only who wrote the message can have it answered")
+        message = await _own_message(interaction, about, "only who wrote the message can have it answered")
         await self._hear(message)
         return "I answer it now."
 
     async def _go_direct(self, interaction: discord.Interaction[Any], about: str) -> str:
         """Answer a message from a channel without threads in direct messages."""
-        channel = interaction.channel
-        assert isinstance(channel, discord.abc.Messageable)
-        message = await fetched(channel, int(about))
-        if message.author.id != interaction.user.id:
-            raise UsageError("write to me directly to have a session of your own")
+        message = await _own_message(interaction, about, "write to me directly to have a session of your own")
         direct = await message.author.create_dm()
         place = await self._service.places.open(direct.id, message.author.id, DIRECT, handled=interaction.id)
         try:
@@ -209,6 +197,16 @@ class Chat(Gated, name="Threadbook chat"):
             raise UsageError("I cannot write to you: allow direct messages from members of this server") from exc
         await self.take(place, message, direct)
         return "I answer in direct messages."
+
+
+async def _own_message(interaction: discord.Interaction[Any], message_id: str, refusal: str) -> discord.Message:
+    """Return the message that an offer is about; raises UsageError with ``refusal`` for anybody but who wrote it."""
+    channel = interaction.channel
+    assert isinstance(channel, discord.abc.Messageable)
+    message = await fetched(channel, int(message_id))
+    if message.author.id != interaction.user.id:
+        raise UsageError(refusal)
+    return message
 
 
 async def fetched(channel: discord.abc.Messageable, message_id: int) -> discord.Message:
