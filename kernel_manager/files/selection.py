@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kernel_manager.atomic import write_atomic
 from kernel_manager.errors import StorageError
-from kernel_manager.files.index import FILE_MODE, INDEX, Index, ShelfEntry, write_index
+from kernel_manager.files.index import FILE_MODE, INDEX, Index, ShelfEntry, read_index, write_index
 from kernel_manager.files.shelf import Shelf, storage_errors
 
 #: Files that one session may have chosen, and their bytes; the latest that fit are there.
@@ -86,7 +86,16 @@ class Selection:
                 if path.name not in (*wanted, INDEX):
                     path.unlink(missing_ok=True)
             copied = {name for name, source in wanted.items() if _copied(source, self.folder / name)}
-            write_index(self.folder, Index([entry for entry, _ in entries if entry.path in copied]))
+            index = Index([entry for entry, _ in entries if entry.path in copied])
+            if self._listed() != index:  # most cells change nothing, and writing waits for the disk
+                write_index(self.folder, index)
+
+    def _listed(self) -> Index | None:
+        """What the folder's list says now; None if it says nothing that can be read."""
+        try:
+            return read_index(self.folder) if (self.folder / INDEX).exists() else None
+        except StorageError:
+            return None
 
     def _entries(self) -> list[tuple[ShelfEntry, Path]]:
         """The chosen files that are still there, and where their bytes are."""
