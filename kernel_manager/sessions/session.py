@@ -199,8 +199,7 @@ class Session:
         self.withdraw("the session's files were changed before the cell began")
         await self._kernel.end("stop")
         async with self._turn():
-            await self._kernel.end("stop")  # one that was just being started
-            await self._kernel.bury()
+            await self._end_for_good()
             await asyncio.to_thread(self._selection.choose, files)
 
     async def add_files(self, files: Sequence[FileRef]) -> None:
@@ -431,8 +430,12 @@ class Session:
         await self._kernel.end("stop")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STOP_PATIENCE_S), self._turn():
-                await self._kernel.end("stop")  # one that was just being started
-                await self._kernel.bury()
+                await self._end_for_good()
+
+    async def _end_for_good(self) -> None:
+        """For the holder of the turn: end the kernel that may have been just starting, and write down its end."""
+        await self._kernel.end("stop")
+        await self._kernel.bury()
 
     def withdraw(self, cause: str) -> None:
         """Have the cells of this process that still wait not run; ``cause`` is the cause of their results."""
