@@ -8,7 +8,7 @@ from typing import Any
 from bot.guild_rules import GuildRules
 from bot.markdown import head
 from bot.places import Place
-from bot.rendering import MESSAGE_LIMIT
+from bot.posts import MESSAGE_LIMIT
 from kernel_manager import Settings
 from kernel_manager.database.protocol import UsageRecord
 from kernel_manager.sessions.session import SessionInfo

@@ -33,13 +33,11 @@ from bot.cell_text import cell_text
 from bot.markdown import fenced, harmless, head, plain, size, split_markdown, verbatim
 from bot.markdown_tables import MarkdownTable, split_tables
 from bot.outbox import Outbox
-from bot.posts import MESSAGE_LIMIT, PANEL_LIMIT, ButtonName, Files, Panel, Post, posts_of
+from bot.posts import ButtonName, Files, Panel, Post, posts_of
 from bot.running_cell import RunningCell
 from bot.tables import table_of
 from bot.uploads import of_bytes, of_file
 from kernel_manager.execution.result import ExecutionResult, Output, WrittenFile
-
-__all__ = ["MESSAGE_LIMIT", "PANEL_LIMIT", "ButtonName", "Files", "Panel", "Post", "TurnRendering"]
 
 #: Characters of one answer that stand in messages; a longer one goes along as a file.
 _ANSWER_SHOWN = 8_000

@@ -13,7 +13,7 @@ from bot.cogs.gated import Gated
 from bot.cogs.places import place_of
 from bot.conversation import NO_MODEL
 from bot.markdown import head, verbatim
-from bot.rendering import MESSAGE_LIMIT
+from bot.posts import MESSAGE_LIMIT
 from kernel_manager.database.protocol import UsageRecord
 from kernel_manager.errors import UsageError
 

@@ -15,7 +15,7 @@ from bot.gate import RefusedError
 from bot.guild_rules import EVERYWHERE
 from bot.markdown import head, verbatim
 from bot.places import Place
-from bot.rendering import MESSAGE_LIMIT
+from bot.posts import MESSAGE_LIMIT
 from bot.returning import Returning
 from bot.service import Service
 from bot.sweeping import sweep

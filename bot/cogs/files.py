@@ -17,8 +17,8 @@ from bot.cogs.gated import Gated
 from bot.cogs.places import place_of
 from bot.conversation import FILE_LIMIT
 from bot.markdown import head, size, verbatim
+from bot.posts import MESSAGE_LIMIT
 from bot.preview import previews
-from bot.rendering import MESSAGE_LIMIT
 from bot.upload_reply import expiry
 from kernel_manager import UserFile
 from kernel_manager.errors import UsageError

@@ -16,7 +16,7 @@ from bot.markdown import harmless, head, verbatim
 from bot.message_code import code_blocks
 from bot.opening_threads import adopted, new_thread, title_of
 from bot.places import Place
-from bot.rendering import MESSAGE_LIMIT
+from bot.posts import MESSAGE_LIMIT
 from kernel_manager.errors import UsageError
 
 _MAX_TEXT = 4_000

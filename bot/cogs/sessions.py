@@ -13,7 +13,7 @@ from bot.cogs.gated import Gated
 from bot.cogs.takeaway import exported
 from bot.markdown import head, verbatim
 from bot.places import Place
-from bot.rendering import MESSAGE_LIMIT
+from bot.posts import MESSAGE_LIMIT
 from kernel_manager.errors import UsageError
 
 _MAX_CHOICES = 25

@@ -8,7 +8,7 @@ import pytest
 
 from bot.agent.models.scripted import Reply
 from bot.client import ThreadbookBot
-from bot.rendering import MESSAGE_LIMIT
+from bot.posts import MESSAGE_LIMIT
 from tests.bot.conftest import OpenStage, all_text, said, told
 from tests.integration.support import until
 
