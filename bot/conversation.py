@@ -338,7 +338,7 @@ class Conversation:
                 await self._follow(session, turn, begun[1])
 
     async def _follow(self, session: Session, turn: Turn | DirectTurn | ResumedTurn, first: int) -> None:
-        limit = _file_limit(self.channel)
+        limit = file_limit(getattr(self.channel, "guild", None))
         rendering = TurnRendering(limit, planned=len(turn.cells) if isinstance(turn, DirectTurn) else 0)
 
         def make_buttons(names: Sequence[ButtonName]) -> list[TurnButton]:
@@ -383,6 +383,6 @@ def _first_cell(turn: Turn | DirectTurn | ResumedTurn, history: SessionHistory) 
     return next((number for number, cell in enumerate(history.cells) if cell.cell_id in ids), len(history.cells))
 
 
-def _file_limit(channel: discord.abc.Messageable) -> int:
-    guild = getattr(channel, "guild", None)
-    return guild.filesize_limit if isinstance(guild, discord.Guild) else FILE_LIMIT
+def file_limit(guild: discord.Guild | None) -> int:
+    """Return how many bytes of files a message on a server may have, or one in direct messages."""
+    return guild.filesize_limit if guild is not None else FILE_LIMIT

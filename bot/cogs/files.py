@@ -15,14 +15,14 @@ from bot.agent.pictures import MIMES
 from bot.cogs.errors import answer, deferred
 from bot.cogs.gated import Gated
 from bot.cogs.places import place_of
-from bot.conversation import FILE_LIMIT
+from bot.conversation import file_limit
 from bot.markdown import head, size, verbatim
 from bot.posts import MESSAGE_LIMIT
 from bot.preview import previews
 from bot.upload_reply import expiry
 from kernel_manager import UserFile
 from kernel_manager.errors import UsageError
-from kernel_manager.execution.artifacts import ArtifactLimits, Snapshot, changed
+from kernel_manager.execution.artifacts import ArtifactLimits, changed, unseen
 
 _MAX_CHOICES = 25
 _MAX_CHOICE = 100
@@ -50,7 +50,7 @@ class FilesCog(Gated, commands.GroupCog, group_name="files", group_description="
         async with deferred(interaction):
             await self.allow(interaction)
             found = await self._service.interpreter.files.find(interaction.user.id, file)
-            limit = interaction.guild.filesize_limit if interaction.guild is not None else FILE_LIMIT
+            limit = file_limit(interaction.guild)
             text = (await previews(self._service.interpreter, found.user_id, [found.file_id])).get(found.file_id, _NOT_NOW)
             more: dict[str, Any] = {}
             if found.file_type in MIMES and found.size <= limit:
@@ -125,8 +125,7 @@ def listing(files: list[UserFile]) -> str:
 
 def written_files(workspace: Path) -> list[str]:
     """Return the names of the files in a session's working folder, as results name them."""
-    nothing = Snapshot(frozenset(), complete=True, taken_ns=0, limits=ArtifactLimits(_MAX_WRITTEN, _MAX_BYTES))
-    return [file.filename for file in changed(nothing, workspace).files]
+    return [file.filename for file in changed(unseen(0, ArtifactLimits(_MAX_WRITTEN, _MAX_BYTES)), workspace).files]
 
 
 def _line(file: UserFile) -> str:

@@ -11,11 +11,12 @@ from typing import Any, Literal
 import discord
 
 from bot.cogs.errors import answer
-from bot.conversation import FILE_LIMIT
+from bot.conversation import file_limit
 from bot.markdown import fenced, head, size, verbatim
 from bot.places import Place
 from bot.posts import MESSAGE_LIMIT
 from bot.service import Service
+from bot.upload_reply import expiry
 from bot.uploads import shown_name
 from bot.views.buttons import KeepSelect, TurnButton, row_of
 from bot.views.naming import MAX_CHOICES
@@ -62,7 +63,7 @@ async def exported(
 ) -> tuple[str, discord.File]:
     """Return a session in one of these forms, and what is to be said of it, within what Discord takes where it is asked for."""
     session = await service.interpreter.session(user_id, session_id, create=False)
-    limit = interaction.guild.filesize_limit if interaction.guild is not None else FILE_LIMIT
+    limit = file_limit(interaction.guild)
     kind: Literal["html", "ipynb"] = "html" if form == "html" else "ipynb"
     options = ExportOptions(format=kind, bundle=form == "bundle", verify=verify, max_bytes=limit)
     export = await export_session(service.interpreter, session, options)
@@ -128,8 +129,6 @@ async def keep(
         except ThreadbookError as exc:
             lines.append(f"⚠️ {verbatim(file.filename, 100)}: {verbatim(str(exc), 300)}")
             continue
-        expiry = added.file.expires_at
-        until = "never expires" if expiry is None else f"expires <t:{int(expiry.timestamp())}:R>"
-        lines.append(f"📌 {verbatim(added.file.filename, 100)} is yours: `{added.file.file_id}`, {until}")
+        lines.append(f"📌 {verbatim(added.file.filename, 100)} is yours: `{added.file.file_id}`, {expiry(added.file)}")
         lines += [f"-# {verbatim(old.filename, 100)} went to make room" for old in added.removed[:_MAX_NOTES]]
     await answer(interaction, head("\n".join(lines) or "There is nothing to keep.", MESSAGE_LIMIT))

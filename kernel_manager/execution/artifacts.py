@@ -66,6 +66,11 @@ class Snapshot:
     limits: ArtifactLimits
 
 
+def unseen(since_ns: int, limits: ArtifactLimits) -> Snapshot:
+    """What stands for a look that nobody took: all that changed since a moment (nanoseconds since the epoch) was written."""
+    return Snapshot(frozenset(), complete=False, taken_ns=since_ns, limits=limits)
+
+
 @dataclass(frozen=True, slots=True)
 class ArtifactScan:
     """The files that a cell wrote or changed, by name, and one line for whatever was left out.

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal
 
 from kernel_manager.errors import ClosedError, KernelStartError, ServiceError, StorageError
-from kernel_manager.execution.artifacts import ArtifactLimits, Snapshot, changed, snapshot
+from kernel_manager.execution.artifacts import ArtifactLimits, changed, snapshot, unseen
 from kernel_manager.execution.channels import Message
 from kernel_manager.execution.events import CellFinished, DisplayUpdated, Event, OutputReplaced, SessionWaiting
 from kernel_manager.execution.outputs import OutputLimits
@@ -311,8 +311,7 @@ class Session:
 
     def _written_since(self, begun: datetime) -> list[WrittenFile]:
         """What lies in the working folder and was not there, or not like this, at that moment."""
-        unseen = Snapshot(frozenset(), False, int(begun.timestamp() * 1e9), self._artifact_limits())
-        return changed(unseen, self.workspace).files
+        return changed(unseen(int(begun.timestamp() * 1e9), self._artifact_limits()), self.workspace).files
 
     async def _place(self, files: Sequence[Path]) -> list[str]:
         """Make the files the user's; return what has to be said about that."""
