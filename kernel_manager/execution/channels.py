@@ -26,7 +26,8 @@ Listener = Callable[[str, Message], None]
 
 #: One message of a kernel may not be larger; libzmq gives up the connection that brings one.
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
-RECEIVE_QUEUE = 2_000
+#: Messages of one channel that wait here to be read. Few, as each may be that large; more wait where they come from.
+RECEIVE_QUEUE = 16
 MAX_SOCKETS = 60_000
 #: How often is looked whether a lost connection's last messages were all read, in seconds.
 DRAIN_STEP = 0.005

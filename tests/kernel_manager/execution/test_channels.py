@@ -27,6 +27,7 @@ from kernel_manager.execution.channels import (
     MAX_MESSAGE_BYTES,
     MAX_NAME,
     MAX_VALUES,
+    RECEIVE_QUEUE,
     SMALL_MESSAGE,
     Channels,
     Message,
@@ -504,3 +505,25 @@ async def test_the_key_is_not_logged(channels: Channels, kernel: KernelSide, cap
         kernel.publish("last", {}, "a")
         await heard.count(1)
     assert "secret" not in caplog.text
+
+
+def test_of_what_nobody_reads_only_a_little_waits_here(tmp_path: Path) -> None:
+    """A kernel can send faster than its service reads: what it sends then stays where it is."""
+    address, megabyte = f"ipc://{tmp_path}/s", bytes(1 << 20)
+    with make_context() as bounded, zmq.Context() as kernel, bounded.socket(zmq.SUB) as receiver:
+        receiving: zmq.Socket[bytes] = zmq.Socket.shadow(receiver.underlying)
+        publisher = kernel.socket(zmq.XPUB)
+        publisher.sndhwm = 0
+        publisher.bind(address)
+        receiving.connect(address)
+        receiving.subscribe(b"")
+        assert publisher.recv() == b"\1"  # it hears from now on
+        for _ in range(10 * RECEIVE_QUEUE):
+            publisher.send(megabyte)
+        publisher.close(linger=1_000)  # and leaving the context waits until all has arrived, or that long
+        kernel.term()
+        waiting = 0
+        while receiving.poll(0):
+            receiving.recv()
+            waiting += 1
+    assert 0 < waiting <= 2 * RECEIVE_QUEUE
