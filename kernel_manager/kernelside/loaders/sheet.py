@@ -7,14 +7,16 @@ no header; text of digits that begins with 0, or of more digits than a float hol
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Any
 
 from .exact import to_integers
 from .header import Layout, Row, lay_out
-from .source import Source
+from .source import Source, Unreadable
 
 _LOOKED_AT = 60
+_MAX_NAMED = 20
 _CODE = re.compile(r"0\d+")
 _EXACT_DIGITS = 15
 
@@ -35,6 +37,22 @@ def to_frame(source: Source, rows: list[list[Any]]) -> Any:
         if column is not None:
             frame.isetitem(position, column)
     return frame
+
+
+def note_others(source: Source, names: Iterable[str], shown: str) -> None:
+    """Say which sheet of a workbook is shown, if there are others."""
+    if others := [name for name in names if name != shown]:
+        source.note(f"this is sheet {shown!r}; others: {_listed(others)} (sheet_name=… opens one, sheet_name=None all)")
+
+
+def no_sheet(wanted: object, names: Iterable[str]) -> Unreadable:
+    """The error for a sheet that is not there."""
+    return Unreadable(f"it has no sheet {wanted!r}; its sheets: {_listed(list(names))}")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMED} more" if len(names) > _MAX_NAMED else ""
+    return ", ".join(repr(name) for name in names[:_MAX_NAMED]) + more
 
 
 def _layout(rows: list[list[Any]]) -> Layout:

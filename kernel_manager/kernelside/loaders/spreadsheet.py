@@ -6,7 +6,7 @@ import zipfile
 from typing import Any
 
 from . import limited
-from .sheet import to_frame
+from .sheet import no_sheet, note_others, to_frame
 from .sheet_extent import largest_extent
 from .source import MAX_UNPACKED, Source, Unreadable
 
@@ -14,7 +14,6 @@ from .source import MAX_UNPACKED, Source, Unreadable
 OLE_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _WORKBOOK_STREAMS = tuple(name.encode("utf-16-le") for name in ("Workbook\0", "Book\0"))
 _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
-_MAX_NAMED_SHEETS = 20
 
 
 def load_spreadsheet(source: Source, **options: Any) -> Any:
@@ -103,7 +102,7 @@ def _read_by_pandas(source: Source, workbook: Any, options: dict[str, Any]) -> A
     if "sheet_name" in options:
         return pd.read_excel(workbook, **options)
     shown = _in_order(workbook)[0]
-    _note_others(source, workbook, shown)
+    note_others(source, map(str, workbook.sheet_names), shown)
     return pd.read_excel(workbook, sheet_name=shown, **options)
 
 
@@ -111,7 +110,7 @@ def _first_filled(source: Source, workbook: Any) -> Any:
     """The first sheet with something in it, of those that a person sees if there are any."""
     for name in _in_order(workbook):
         if rows := _rows(workbook, name):
-            _note_others(source, workbook, name)
+            note_others(source, map(str, workbook.sheet_names), name)
             return to_frame(source, rows)
     source.note("its sheets are empty")
     return to_frame(source, [])
@@ -140,11 +139,6 @@ def _in_order(workbook: Any) -> list[str]:
     return sorted(names, key=lambda name: name not in visible)
 
 
-def _note_others(source: Source, workbook: Any, shown: str) -> None:
-    if others := [str(name) for name in workbook.sheet_names if name != shown]:
-        source.note(f"this is sheet {shown!r}; others: {_listed(others)} (sheet_name=… opens one, sheet_name=None all)")
-
-
 def _visible_sheets(workbook: Any) -> set[str]:
     if workbook.engine == "calamine":
         from python_calamine import SheetVisibleEnum
@@ -157,12 +151,7 @@ def _check_sheet(wanted: Any, names: list[str]) -> None:
     for sheet in wanted if isinstance(wanted, (list, tuple)) else [wanted]:
         missing = sheet not in names if isinstance(sheet, str) else isinstance(sheet, int) and sheet >= len(names)
         if missing:
-            raise Unreadable(f"it has no sheet {sheet!r}; its sheets: {_listed(names)}")
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _MAX_NAMED_SHEETS} more" if len(names) > _MAX_NAMED_SHEETS else ""
-    return ", ".join(repr(name) for name in names[:_MAX_NAMED_SHEETS]) + more
+            raise no_sheet(sheet, names)
 
 
 def _refuse_bomb(source: Source) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from .sheet import to_frame
+from .sheet import no_sheet, note_others, to_frame
 from .source import Source, Unreadable
 from .xml_text import local_name, parse_xml
 
@@ -25,12 +25,11 @@ def load_spreadsheet_xml(source: Source, *, sheet_name: Any = ...) -> Any:
     if sheet_name is not ...:
         name = list(sheets)[sheet_name] if isinstance(sheet_name, int) and sheet_name < len(sheets) else sheet_name
         if name not in sheets:
-            raise Unreadable(f"it has no sheet {sheet_name!r}; its sheets: {', '.join(map(repr, sheets))}")
+            raise no_sheet(sheet_name, sheets)
         return to_frame(source, _rows(sheets[name]))
     for name, sheet in sheets.items():
         if rows := _rows(sheet):
-            if others := [repr(other) for other in sheets if other != name]:
-                source.note(f"this is sheet {name!r}; others: {', '.join(others)} (sheet_name=… opens one, sheet_name=None all)")
+            note_others(source, sheets, name)
             return to_frame(source, rows)
     raise Unreadable("it has no sheet that holds something")
 
