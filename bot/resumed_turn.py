@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 
+from bot.agent.conversation import result_of
 from bot.agent.events import AgentEvent, CodeEnded, CodeStarted, FigureShown, FileWritten, TextEnded, TurnEnded, TurnUsage, Warned
 from bot.agent.pictures import picture_of
 from bot.agent.turn import STOPPED
 from bot.journal import LeftTurn
-from kernel_manager.execution.result import ExecutionResult
 from kernel_manager.sessions.history import Cell, Said
 from kernel_manager.sessions.session import Session
 
@@ -65,14 +65,4 @@ def _shown(number: int, cell: Cell) -> list[AgentEvent]:
         if (picture := picture_of(output.get("data"), output.get("metadata"))) is not None:
             events.append(FigureShown(output["data"], picture.description))
     events += [FileWritten(file) for file in cell.files]
-    result = ExecutionResult(
-        cell.status or "interrupted",
-        cell.execution_count,
-        cell.outputs,
-        cell.files,
-        cell.installed_packages,
-        cell.duration_s,
-        cell.cause,
-        cell.state_lost,
-    )
-    return [*events, CodeEnded(number, result)]
+    return [*events, CodeEnded(number, result_of(cell))]
