@@ -15,7 +15,13 @@ from kernel_manager.errors import UsageError
 
 #: Attachments of one message, those of a message that it forwards or answers included.
 _MAX_ATTACHMENTS = 20
+_SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 NO_CODE = "send the code behind `!run`, in a code block or as a .py file"
+
+
+def is_speech(message: discord.Message) -> bool:
+    """Whether a person said it: no bot, and it is none of Discord's own notices."""
+    return not message.author.bot and message.type in _SPOKEN
 
 
 def words_of(message: discord.Message, bot_id: int) -> str:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 import discord
 
-from bot.incoming import mentions
+from bot.incoming import is_speech, mentions
 from bot.places import Place
 from bot.service import Service
 from bot.views.offers import offer
@@ -29,7 +29,6 @@ _SKEW = timedelta(seconds=30)
 _DIRECT_FOR = timedelta(days=7)
 _MISSED = "I was away when this came."
 _SEVERAL = "I was away when {count} messages came, this one first."
-_SPOKEN = (discord.MessageType.default, discord.MessageType.reply)
 
 
 class Hears(Protocol):
@@ -116,7 +115,7 @@ class Returning:
             logger.warning("channel %s was not looked after: %s", channel.id, exc)
             return
         for message in missed:
-            if message.author.bot or message.type not in _SPOKEN or not mentions(message, self._client.user.id):
+            if not is_speech(message) or not mentions(message, self._client.user.id):
                 continue
             if await self._service.places.find(message.id) is not None:
                 continue  # a thread that begins with a message has its id
@@ -161,8 +160,7 @@ class Returning:
         missed = [
             message
             async for message in channel.history(limit=MAX_MISSED, after=after, oldest_first=True)
-            if not message.author.bot
-            and message.type in _SPOKEN
+            if is_speech(message)
             and place.may_run(message.author.id)
             and not (conversation is not None and conversation.has_seen(message.id))
         ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 import discord
 from discord.ext import commands
@@ -16,7 +16,7 @@ from bot.cogs.places import DIRECT
 from bot.conversation import Conversation, Incoming
 from bot.failures import failure_line, noted_failure
 from bot.gate import Asker
-from bot.incoming import incoming_of, mentions, words_of
+from bot.incoming import incoming_of, is_speech, mentions, words_of
 from bot.markdown import verbatim
 from bot.opening_threads import NoThreadError, adopted, thread_for
 from bot.places import Place
@@ -26,7 +26,6 @@ from kernel_manager.errors import ThreadbookError, UsageError
 
 logger = logging.getLogger(__name__)
 
-SPOKEN: Final = (discord.MessageType.default, discord.MessageType.reply)
 NOT_YOURS = "This session is somebody else's: its owner can `/share` it. Mention me in a channel to have one of your own."
 ASKED_IN_PRIVATE = "That is a secret: delete your message, press **Answer** and enter it there. I did not take it."
 #: An edit that is older is one of Discord's own, such as a preview of a link that was added.
@@ -47,7 +46,7 @@ class Chat(Gated, name="Threadbook chat"):
     @commands.Cog.listener()
     async def on_message(self, message: discord.Message) -> None:
         """Answer what is said at a place of ours, or to the bot."""
-        if message.author.bot or message.type not in SPOKEN or (await self._bot.get_context(message)).valid:
+        if not is_speech(message) or (await self._bot.get_context(message)).valid:
             return  # what is a command of the bot that we are a guest of is none of our business
         await self.hear(message)
 
@@ -147,7 +146,7 @@ class Chat(Gated, name="Threadbook chat"):
     async def on_raw_message_edit(self, payload: discord.RawMessageUpdateEvent) -> None:
         """Offer to run an edited message again; one that still waits is answered as it is now."""
         message, before = payload.message, payload.cached_message
-        if message.author.bot or message.type not in SPOKEN or not message.content or message.edited_at is None:
+        if not is_speech(message) or not message.content or message.edited_at is None:
             return
         if before is not None and before.content == message.content:
             return

@@ -9,8 +9,9 @@ from typing import Any, Final
 import discord
 from discord.ext import commands
 
-from bot.cogs.chat import SPOKEN, Chat
+from bot.cogs.chat import Chat
 from bot.cogs.offers import Offers
+from bot.incoming import is_speech
 from bot.returning import MAX_MISSED, Returning
 from bot.service import Service
 from bot.sweeping import sweep
@@ -96,7 +97,7 @@ class Keeping(commands.Cog, name="Threadbook keeping"):
         first, last = (int(number) for number in about.split("-"))
         bounds = {"after": discord.Object(first - 1), "before": discord.Object(last + 1)}
         found = [message async for message in channel.history(limit=MAX_MISSED, oldest_first=True, **bounds)]
-        wanted = [one for one in found if not one.author.bot and one.type in SPOKEN and place.may_run(one.author.id)]
+        wanted = [one for one in found if is_speech(one) and place.may_run(one.author.id)]
         if not wanted:
             raise UsageError("what was said then is gone; say it again")
         for message in wanted:
