@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+FULL = "Too much is queued here; wait for the turn that runs, or stop it."
 NO_MODEL = "There is no language model here: send code in a ```py block, or behind `!run`."
 #: Bytes of files in one request where Discord does not say.
 FILE_LIMIT = 10 * 2**20

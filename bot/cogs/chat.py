@@ -13,7 +13,7 @@ from discord.ext import commands
 from bot.cogs.gated import Gated
 from bot.cogs.offers import Offers
 from bot.cogs.places import DIRECT
-from bot.conversation import Conversation, Incoming
+from bot.conversation import FULL, Conversation, Incoming
 from bot.failures import failure_line, noted_failure
 from bot.gate import Asker
 from bot.incoming import incoming_of, is_speech, mentions, words_of
@@ -30,7 +30,6 @@ NOT_YOURS = "This session is somebody else's: its owner can `/share` it. Mention
 ASKED_IN_PRIVATE = "That is a secret: delete your message, press **Answer** and enter it there. I did not take it."
 #: An edit that is older is one of Discord's own, such as a preview of a link that was added.
 _JUST_NOW = timedelta(minutes=1)
-FULL = "Too much is queued here; wait for the turn that runs, or stop it."
 
 
 class Chat(Gated, name="Threadbook chat"):

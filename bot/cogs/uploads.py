@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import discord
 
 from bot.cogs.errors import answer
 from bot.cogs.places import own_place_of, place_of
-from bot.conversation import Incoming
+from bot.conversation import FULL, Incoming
 from bot.direct_turn import DirectCell
 from bot.markdown import verbatim
 from bot.opened_notebook import choices, notebook_panels
-from bot.opening_threads import adopted
+from bot.opening_threads import NoThreadError, adopted, new_thread
 from bot.places import Place, thread_session
 from bot.service import Service
 from bot.upload_reply import expiry
@@ -24,8 +24,6 @@ from kernel_manager.errors import ThreadbookError, UsageError
 from notebooks_export import Imported, import_notebook
 from notebooks_export.importing import MAX_BYTES, waiting_cells
 
-_ARCHIVE_MINUTES: Final = 1440
-_NAME = 90
 _ANALYSE = "Analyse the file {name} (file_id {file_id}): say what it holds, and show what is worth seeing."
 _ANALYSE_CODE = "data = load_file({file_id!r})  # {name}\ndata.describe(include='all') if hasattr(data, 'describe') else data"
 
@@ -68,7 +66,7 @@ async def queue(
     if not isinstance(channel, discord.abc.Messageable):
         raise UsageError("nothing can run in this channel")
     taken = service.conversation(place, channel).add(replace(incoming, user_id=interaction.user.id))
-    await answer(interaction, doing if taken else "Too much is queued here; wait for the turn that runs, or stop it.")
+    await answer(interaction, doing if taken else FULL)
 
 
 # --- notebooks --------------------------------------------------------------------------------------------------------
@@ -105,13 +103,10 @@ async def _new_thread(interaction: discord.Interaction[Any], filename: str) -> d
     if not isinstance(parent, discord.TextChannel):
         return None
     private = isinstance(channel, discord.Thread) and channel.is_private()
-    kind = discord.ChannelType.private_thread if private else discord.ChannelType.public_thread
     try:
-        thread = await parent.create_thread(name=filename[:_NAME], type=kind, auto_archive_duration=_ARCHIVE_MINUTES)
-        await thread.add_user(interaction.user)
-    except discord.Forbidden:
+        return await new_thread(parent, interaction.user, name=filename, private=private)
+    except NoThreadError:
         return None
-    return thread
 
 
 async def _show(channel: discord.abc.Messageable, imported: Imported, filename: str, session_id: str) -> None:
